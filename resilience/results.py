@@ -1,0 +1,87 @@
+"""The result of a trial, and the JSON file that keeps it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from resilience.files import replacing
+from resilience.identity import digest
+
+SCHEMA = 1
+RESULT_FILE = "result.json"
+FAULTS_FILE = "faults.csv"
+
+
+class DamagedResultError(ValueError):
+    """A result file that is not what a trial wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one trial was, and what it found; the sections of `result.json`.
+
+    Attributes
+    ----------
+    trial
+        The factors: model, dataset, sites, perturb, frate, replica, seed, precision.
+    parameters
+        Every option that determines the numbers.
+    fingerprint
+        sha256 of all that the numbers depend on.
+    faults
+        population and count (weights), by_layer {layer: count}, sha256 of `faults.csv`.
+    golden, corrupted
+        Figures of the untouched and the corrupted network, fractions in [0, 1] and nats.
+    provenance
+        Versions, device, hashes of weights and images, when, how long (seconds).
+    """
+
+    trial: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    fingerprint: str
+    faults: Mapping[str, Any]
+    golden: Mapping[str, Any]
+    corrupted: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
+def write_result(directory: Path, result: Result, faults_csv: str) -> None:
+    """Write `faults.csv`, then `result.json`, each whole or not at all."""
+    faults = faults_csv.encode()
+    sections = asdict(result)
+    sections["faults"] = {**result.faults, "sha256": hashlib.sha256(faults).hexdigest()}
+    document = {"schema": SCHEMA, **sections}
+    document["sha256"] = digest(document)
+    with replacing(directory / FAULTS_FILE) as path:
+        path.write_bytes(faults)
+    with replacing(directory / RESULT_FILE) as path:
+        path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_result(path: Path) -> Result:
+    """Read a `result.json`.
+
+    Raises
+    ------
+    DamagedResultError
+        If it is no JSON, of another schema, or does not agree with its own sha256.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DamagedResultError(f"{path} is not whole: {error}") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise DamagedResultError(f"{path} is not a result of schema {SCHEMA}")
+    claimed = document.pop("sha256", None)
+    if claimed != digest(document):
+        raise DamagedResultError(f"{path} does not agree with its own sha256")
+    del document["schema"]
+    return Result(**document)
+
+
+def find_results(directory: Path) -> list[Path]:
+    """Paths of all `result.json` below a directory, sorted."""
+    return sorted(directory.rglob(RESULT_FILE))
