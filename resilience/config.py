@@ -1,0 +1,200 @@
+"""The configuration: its schema, and the trial that is built from it."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.utils import get_object, instantiate
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from resilience.identity import digest
+
+if TYPE_CHECKING:  # torch takes seconds to import, and composing needs none of it
+    from resilience.trial import Choice, Trial
+
+
+@dataclass
+class PreprocessingConfig:
+    """How images become inputs; see `resilience.preprocessing.Preprocessing`."""
+
+    resize: int = MISSING
+    crop: int = MISSING
+    mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
+    std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
+    interpolation: str = "bilinear"
+
+
+@dataclass
+class FitConfig:
+    """How `weights=fit` trains; see `resilience.fitting.Recipe`."""
+
+    epochs: int = 10
+    learning_rate: float = 0.01
+    batch_size: int = 32
+
+
+@dataclass
+class ModelConfig:
+    """A classifier; see `resilience.models.Model`."""
+
+    name: str = MISSING
+    weights: str = MISSING
+    network: dict[str, Any] = MISSING
+    preprocessing: PreprocessingConfig | None = None
+    fit: FitConfig = field(default_factory=FitConfig)
+
+
+@dataclass
+class DatasetConfig:
+    """Images; see `resilience.datasets.Dataset`."""
+
+    name: str = MISSING
+    root: str | None = None
+    images: dict[str, Any] = MISSING
+    fit: dict[str, Any] | None = None
+    weights: str = MISSING
+    image_size: int | None = None
+    limit: int | None = 1000
+    seed: int = 0
+    skip_corrupt: bool = False
+
+
+@dataclass
+class Config:
+    """One trial."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    sites: dict[str, Any] = MISSING
+    perturb: dict[str, Any] = MISSING
+    frate: float = MISSING
+    replica: int = 0
+    seed: int = 0
+    device: str = "auto"
+    batch_size: int = 32
+    threads: int | None = None
+
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+
+def trial_directory(*, _root_: DictConfig) -> str:
+    """Directory of a trial below its campaign, `MODEL/PERTURB/FRATE/replica-N-XXXXXXXX`.
+
+    The last part is a short hash of the composed configuration: no two trials share a
+    directory, and another spelling of a number does not make another one.
+    """
+    config = OmegaConf.to_container(_root_, resolve=False)
+    assert isinstance(config, dict)
+    del config["hydra"]
+    resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+    replica = f"replica-{_root_.replica}-{digest(resolved)[:8]}"
+    return "/".join((_root_.model.name, choice_name(_root_.perturb), f"{_root_.frate:g}", replica))
+
+
+OmegaConf.register_new_resolver("trial_directory", trial_directory, replace=True)
+
+
+def choice_name(node: DictConfig) -> str:
+    """What results call a choice of sites or perturbation.
+
+    Its `name` where it has one, else the name of its class: `zero` for
+    `resilience.perturbations.Zero`.
+    """
+    name: str = node.get("name") or node["_target_"].rpartition(".")[2]
+    return name.lower()
+
+
+def build_trial(config: DictConfig) -> "Trial":
+    """The trial that a composed configuration describes; nothing is loaded yet.
+
+    Raises
+    ------
+    omegaconf.errors.OmegaConfBaseException
+        If a value is missing.
+    hydra.errors.InstantiationException, ValueError
+        If a target can't be made with its options.
+    """
+    from resilience.datasets import Dataset
+    from resilience.fitting import Recipe
+    from resilience.models import Model
+    from resilience.preprocessing import Preprocessing
+    from resilience.trial import Trial
+
+    model, dataset = _resolved(config.model), _resolved(config.dataset)
+    preprocessing, network, images = model["preprocessing"], model["network"], dataset["images"]
+    return Trial(
+        model=Model(
+            name=model["name"],
+            build=partial(_build_network, network),
+            weights=model["weights"],
+            parameters=_without(model, () if model["weights"] == "fit" else ("fit",)),
+            architecture=network.get("architecture"),
+            preprocessing=Preprocessing(**preprocessing) if preprocessing else None,
+            recipe=Recipe(**model["fit"]),
+        ),
+        dataset=Dataset(
+            name=dataset["name"],
+            source=partial(instantiate, images, _convert_="all"),
+            fit=partial(instantiate, dataset["fit"], _convert_="all") if dataset["fit"] else None,
+            parameters=_without(dataset, ("fit", "weights")),
+            image_size=dataset["image_size"],
+            limit=dataset["limit"],
+            seed=dataset["seed"],
+            skip_corrupt=dataset["skip_corrupt"],
+        ),
+        sites=_choice(config.sites),
+        perturb=_choice(config.perturb),
+        frate=config.frate,
+        replica=config.replica,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        device=config.device,
+    )
+
+
+def _resolved(node: DictConfig) -> dict[str, Any]:
+    """Plain values of a part of the configuration, all of them given."""
+    values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def _without(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What is left of options when those that determine no number are gone."""
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _build_network(options: Mapping[str, Any], classes: int) -> Any:
+    """A network from its configuration, where `num_classes: null` means the dataset's."""
+    if "num_classes" in options and options["num_classes"] is None:
+        options = {**options, "num_classes": classes}
+    return instantiate(dict(options), _convert_="all")
+
+
+def _choice(node: DictConfig) -> "Choice[Any]":
+    from resilience.trial import Choice
+
+    given = _resolved(node)
+    given.pop("name", None)
+    use = instantiate(given, _convert_="all")
+    target = get_object(given.pop("_target_"))
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(target).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+    # An integer given for a float is that float, and must seed the same generator.
+    given = {
+        name: float(value) if isinstance(defaults.get(name), float) else value
+        for name, value in given.items()
+    }
+    changed = {
+        name: value
+        for name, value in given.items()
+        if name not in defaults or value != defaults[name]
+    }
+    return Choice(use, choice_name(node), {**defaults, **given}, changed)

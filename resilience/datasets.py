@@ -1,0 +1,216 @@
+"""Images with labels: where they come from, which are used, and how they are kept.
+
+A source is what torchvision calls a dataset: `len(source)` and `source[i]`, a pair of a PIL image
+and a class index. Where it also has `targets` (all labels) and `samples` (pairs whose first
+element is a file), they are used to choose images without decoding all of them, and to name a
+corrupt file.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from resilience.cache import DamagedCacheError, cache_directory, made_once
+from resilience.identity import digest
+from resilience.preprocessing import Preprocessing
+
+log = logging.getLogger(__name__)
+
+Source = Any
+"""What torchvision calls a dataset of images with class indices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Which images to use.
+
+    Attributes
+    ----------
+    name
+        The factor's value in results.
+    source
+        Opens the images to evaluate on.
+    fit
+        Opens the images to fit networks on, or None.
+    parameters
+        What tells this choice from others: the configuration that it was made from.
+    image_size
+        Side of the images that networks are given, pixels; None: the network's own.
+    limit
+        At most so many images, distinct, drawn evenly over the classes; None: all.
+    seed
+        Of that draw.
+    skip_corrupt
+        Leave out images that can't be decoded, instead of raising.
+    """
+
+    name: str
+    source: Callable[[], Source]
+    fit: Callable[[], Source] | None
+    parameters: Mapping[str, Any]
+    image_size: int | None = None
+    limit: int | None = 1000
+    seed: int = 0
+    skip_corrupt: bool = False
+
+    def to_fit(self) -> "Dataset":
+        """The choice of all images to fit on.
+
+        Raises
+        ------
+        ValueError
+            If the dataset has none.
+        """
+        if self.fit is None:
+            raise ValueError(
+                f"dataset {self.name} has no images to fit on; "
+                "give model.weights=FILE or the name of torchvision weights, or set dataset.fit"
+            )
+        parameters = {**self.parameters, "part": "fit"}
+        return replace(self, source=self.fit, parameters=parameters, limit=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """Decoded images.
+
+    Attributes
+    ----------
+    pixels
+        uint8, shape (images, 3, height, width).
+    labels
+        Class indices, int64, shape (images,).
+    classes
+        Number of classes that labels speak of.
+    sha256
+        Of pixels and labels.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    classes: int
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load_images(dataset: Dataset, preprocessing: Preprocessing) -> Images:
+    """Decode the images of a dataset, once for each preprocessing; later calls read the cache.
+
+    Raises
+    ------
+    ValueError
+        If there are no images, or one of them is corrupt (and `skip_corrupt` is not set).
+    """
+    source = dataset.source()
+    labels = source_labels(source)
+    if not len(labels):
+        raise ValueError(f"dataset {dataset.name} has no images")
+    chosen = balanced_choice(labels, dataset.limit, dataset.seed)
+    key = digest(
+        {
+            "dataset": dict(dataset.parameters),
+            "skip_corrupt": dataset.skip_corrupt,
+            "pixels": [preprocessing.resize, preprocessing.crop, preprocessing.interpolation],
+            "chosen": [int(i) for i in chosen],
+            "files": _listing(source, chosen),
+        }
+    )
+    classes = len(source.classes) if hasattr(source, "classes") else int(labels.max()) + 1
+    return made_once(
+        cache_directory() / "images" / f"{dataset.name}-{key[:16]}.safetensors",
+        make=lambda path: _decode(source, chosen, preprocessing, dataset, path),
+        load=lambda path: _read(path, classes),
+    )
+
+
+def source_labels(source: Source) -> NDArray[np.int64]:
+    """Class index of each image of a source, shape (images,)."""
+    if hasattr(source, "targets"):
+        return np.asarray(source.targets, dtype=np.int64)
+    return np.array([source[i][1] for i in range(len(source))], dtype=np.int64)
+
+
+def balanced_choice(labels: NDArray[np.int64], limit: int | None, seed: int) -> NDArray[np.int64]:
+    """Indices of at most `limit` distinct images, sorted, drawn evenly over the classes.
+
+    No class gets two images more than another that still has some to give.
+    """
+    if limit is None or limit >= len(labels):
+        return np.arange(len(labels))
+    order = np.random.default_rng(seed).permutation(len(labels))
+    # Turn of each image within its class: first all first images, then all second ones, ...
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    starts = np.searchsorted(labels[by_class], labels[by_class])
+    turn = np.empty(len(labels), dtype=np.int64)
+    turn[by_class] = np.arange(len(labels)) - starts
+    return np.sort(order[np.argsort(turn[order], kind="stable")][:limit])
+
+
+def _listing(source: Source, chosen: NDArray[np.int64]) -> list[tuple[str, int, int]]:
+    """Name, size and time of the chosen images' files, so that another file is noticed."""
+    if not hasattr(source, "samples"):
+        return []
+    files = [Path(source.samples[i][0]) for i in chosen]
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
+def _decode(
+    source: Source,
+    chosen: Sequence[int] | NDArray[np.int64],
+    preprocessing: Preprocessing,
+    dataset: Dataset,
+    path: Path,
+) -> None:
+    pixels, labels = [], []
+    for i in tqdm(chosen, f"decoding {dataset.name}", unit="image", disable=None, leave=False):
+        try:
+            image, label = source[int(i)]
+            pixels.append(preprocessing.pixels(image))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            file = source.samples[i][0] if hasattr(source, "samples") else f"image {i}"
+            if not dataset.skip_corrupt:
+                raise ValueError(
+                    f"{file} can't be decoded ({error}); mend or remove it, "
+                    "or leave such images out with dataset.skip_corrupt=true"
+                ) from error
+            log.warning("left out %s, which can't be decoded (%s)", file, error)
+            continue
+        labels.append(int(label))
+    if not labels:
+        raise ValueError(f"no image of dataset {dataset.name} can be decoded")
+    tensors = {"pixels": torch.stack(pixels), "labels": torch.tensor(labels)}
+    save_file(tensors, path, {"sha256": _sha256(tensors["pixels"], tensors["labels"])})
+
+
+def _read(path: Path, classes: int) -> Images:
+    try:
+        with safe_open(path, "pt") as file:
+            claimed = file.metadata()["sha256"]
+        tensors = load_file(path)
+        images = Images(tensors["pixels"], tensors["labels"], classes, claimed)
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise DamagedCacheError(str(error)) from error
+    if _sha256(images.pixels, images.labels) != claimed:
+        raise DamagedCacheError("the images are not those that were decoded")
+    return images
+
+
+def _sha256(pixels: Tensor, labels: Tensor) -> str:
+    content = hashlib.sha256(str(tuple(pixels.shape)).encode())
+    content.update(pixels.contiguous().numpy().data)
+    content.update(labels.contiguous().numpy().data)
+    return content.hexdigest()

@@ -1,0 +1,116 @@
+"""From a network and images to figures: forward passes, and what their outputs amount to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How wrong a network is.
+
+    Attributes
+    ----------
+    images
+        Number of images.
+    top1_error, top5_error
+        Fractions in [0, 1]; an image with any non-finite output counts as wrong.
+    mean_cross_entropy
+        Nats, over images with finite outputs; None when there are none.
+    """
+
+    images: int
+    top1_error: float
+    top5_error: float
+    mean_cross_entropy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What faults did, image by image against the golden run; fractions that add up to 1.
+
+    Attributes
+    ----------
+    masked_rate
+        Same top-1 class.
+    sdc_rate
+        Another top-1 class, silently: silent data corruption.
+    due_rate
+        Any non-finite output: detectable, unrecoverable.
+    """
+
+    masked_rate: float
+    sdc_rate: float
+    due_rate: float
+
+
+@torch.inference_mode()
+def predict(
+    network: nn.Module,
+    pixels: Tensor,
+    prepare: Callable[[Tensor], Tensor],
+    batch_size: int,
+    device: torch.device,
+) -> Tensor:
+    """Logits of every image, float32 on the CPU, shape (images, classes).
+
+    Parameters
+    ----------
+    pixels
+        uint8, shape (images, 3, height, width).
+    prepare
+        Turns a batch of pixels into the network's input.
+    """
+    batches = pixels.split(batch_size)
+    # Only a run that takes a while deserves a bar.
+    shown = tqdm(batches, "evaluating", unit="batch", disable=None, leave=False, delay=3)
+    return torch.cat([network(prepare(batch.to(device))).float().cpu() for batch in shown])
+
+
+def top1(logits: Tensor) -> Tensor:
+    """Class with the largest logit, the first of equals; shape (images,)."""
+    return logits.argmax(1)
+
+
+def finite(logits: Tensor) -> Tensor:
+    """Whether all outputs of an image are finite; shape (images,)."""
+    return torch.isfinite(logits).all(1)
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> Accuracy:
+    """How wrong logits of shape (images, classes) are about labels of shape (images,)."""
+    usable = finite(logits)
+    rank = _rank(logits, labels)
+    losses = F.cross_entropy(logits[usable].double(), labels[usable], reduction="none")
+    return Accuracy(
+        images=len(labels),
+        top1_error=_share(~usable | (rank >= 1)),
+        top5_error=_share(~usable | (rank >= 5)),
+        mean_cross_entropy=losses.mean().item() if len(losses) else None,
+    )
+
+
+def judge(golden: Tensor, corrupted: Tensor) -> Outcome:
+    """Compare the logits of a corrupted network with the golden ones, shapes (images, classes)."""
+    usable = finite(corrupted)
+    same = top1(golden) == top1(corrupted)
+    return Outcome(
+        masked_rate=_share(usable & same),
+        sdc_rate=_share(usable & ~same),
+        due_rate=_share(~usable),
+    )
+
+
+def _rank(logits: Tensor, labels: Tensor) -> Tensor:
+    """Number of classes that come before the label's; of equal logits the first comes first."""
+    own = logits.gather(1, labels[:, None])
+    earlier = torch.arange(logits.shape[1]) < labels[:, None]
+    return ((logits > own) | ((logits == own) & earlier)).sum(1)
+
+
+def _share(chosen: Tensor) -> float:
+    return int(chosen.sum()) / len(chosen)

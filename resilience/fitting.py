@@ -1,0 +1,144 @@
+"""Training a network from nothing on a small set of images, once."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from resilience.cache import DamagedCacheError, made_once
+from resilience.datasets import Images
+from resilience.preprocessing import Preprocessing
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a network is trained: SGD with Nesterov's momentum, one cycle of the learning rate.
+
+    Attributes
+    ----------
+    epochs, batch_size
+        Passes over the images, and images in each step.
+    learning_rate
+        At its highest, after three tenths of the steps.
+    """
+
+    epochs: int = 10
+    learning_rate: float = 0.05
+    batch_size: int = 32
+
+
+def state_sha256(state: dict[str, Tensor]) -> str:
+    """sha256 of named tensors: names, types, shapes and bytes, in row-major order."""
+    content = hashlib.sha256()
+    for name, tensor in state.items():
+        content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        content.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return content.hexdigest()
+
+
+def fitted_state(
+    path: Path,
+    network: nn.Module,
+    images: Images,
+    preprocessing: Preprocessing,
+    recipe: Recipe,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """Trained weights of a network: read from a file, which is made if it is not there.
+
+    Training is not bit-reproducible across machines; the file is what identifies the weights.
+    """
+
+    def make(temporary: Path) -> None:
+        fit(network, images, preprocessing, recipe, device)
+        state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+        save_file(state, temporary, {"sha256": state_sha256(state)})
+
+    return made_once(path, make, _read)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, "pt") as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            claimed = file.metadata()["sha256"]
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise DamagedCacheError(str(error)) from error
+    if state_sha256(state) != claimed:
+        raise DamagedCacheError("the weights are not those that were fitted")
+    return state
+
+
+def fit(
+    network: nn.Module,
+    images: Images,
+    preprocessing: Preprocessing,
+    recipe: Recipe,
+    device: torch.device,
+) -> None:
+    """Train a network in place to classify images, from fresh weights drawn with a fixed seed.
+
+    Images are shifted at random by up to an eighth of their size. Dropout stays off: there are
+    too few steps for it to help.
+    """
+    started = time.perf_counter()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        network.to(device, memory_format=torch.channels_last).train()
+        for module in network.modules():
+            if isinstance(module, nn.Dropout):
+                module.eval()
+        steps = recipe.epochs * (len(images) // recipe.batch_size)
+        optimiser = torch.optim.SGD(
+            network.parameters(),
+            lr=recipe.learning_rate,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=5e-4,
+            fused=True,
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.3
+        )
+        batches = _batches(images, recipe.batch_size, steps)
+        with tqdm(batches, "fitting", steps, unit="step", disable=None, leave=False) as bar:
+            for pixels, labels in bar:
+                inputs = preprocessing.normalised(pixels.to(device))
+                loss = F.cross_entropy(network(inputs), labels.to(device))
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimiser.step()
+                schedule.step()
+                bar.set_postfix(loss=f"{loss.item():.3f}")
+    network.eval().requires_grad_(False)
+    log.info("fitted in %.0f s, last loss %.3f", time.perf_counter() - started, loss.item())
+
+
+def _batches(images: Images, size: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of shifted images, epoch after epoch, each in a new order."""
+    reach = images.pixels.shape[-1] // 8
+    padded = F.pad(images.pixels, (reach,) * 4, mode="replicate")
+    side = images.pixels.shape[-1]
+    order = torch.empty(0, dtype=torch.int64)
+    for _ in range(steps):
+        if len(order) < size:
+            order = torch.randperm(len(images))
+        chosen, order = order[:size], order[size:]
+        shifts = torch.randint(0, 2 * reach + 1, (size, 2)).tolist()
+        shifted = [
+            padded[i, :, top : top + side, left : left + side]
+            for i, (top, left) in zip(chosen.tolist(), shifts, strict=True)
+        ]
+        yield torch.stack(shifted), images.labels[chosen]

@@ -1,0 +1,60 @@
+"""Command-line overrides: failure rates as Hydra takes them, and the trials that a sweep means."""
+
+from collections.abc import Sequence
+
+from hydra import compose, initialize_config_module
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+import resilience.config  # noqa: F401 (registers the schema)
+
+CONFIG_MODULE = "resilience.conf"
+CONFIG_NAME = "config"
+
+
+def rates_as_choices(arguments: Sequence[str]) -> list[str]:
+    """Command-line arguments, with failure rates as Hydra takes them.
+
+    `frate` is a group, and to Hydra a group's choices are words, never numbers. Each number
+    becomes a choice of that name, and the argument names it in quotes: `frate=1e-5,2e-5` becomes
+    `frate='1e-05','2e-05'`. Other arguments stay as they are.
+    """
+    parser = OverridesParser.create()
+    return [
+        _rate_choices(parser, argument) if argument.startswith("frate=") else argument
+        for argument in arguments
+    ]
+
+
+def _rate_choices(parser: OverridesParser, argument: str) -> str:
+    override = parser.parse_override(argument)
+    sweep = override.is_sweep_override()
+    values = list(override.sweep_iterator()) if sweep else [override.value()]
+    if not all(isinstance(value, int | float) for value in values):
+        return argument
+    names = [repr(float(value)) for value in values]
+    for name in names:
+        ConfigStore.instance().store(
+            group="frate", name=name, node={"frate": float(name)}, package="_global_"
+        )
+    return "frate=" + ",".join(f"'{name}'" for name in names)
+
+
+def trial_overrides(arguments: Sequence[str]) -> list[list[str]]:
+    """What a multirun of these command-line overrides runs: one list of overrides a trial."""
+    parser = OverridesParser.create()
+    given = parser.parse_overrides(rates_as_choices(arguments))
+    with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+        single = [override.input_line for override in given if not override.is_sweep_override()]
+        params = compose(CONFIG_NAME, single, return_hydra_config=True).hydra.sweeper.params
+    sweep = parser.parse_overrides([f"{key}={value}" for key, value in params.items()])
+    (trials,) = BasicSweeper.split_arguments([*sweep, *given], None)
+    return trials
+
+
+def compose_trial(overrides: Sequence[str]) -> DictConfig:
+    """The configuration of one trial, composed from overrides without sweeps."""
+    with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+        return compose(CONFIG_NAME, list(overrides))

@@ -1,0 +1,54 @@
+"""Do ahead of a campaign what its trials need: downloads, decoding, fits and golden runs.
+
+python -m resilience.prepare [the campaign's overrides]
+"""
+
+import argparse
+import logging
+import sys
+
+from resilience.config import build_trial
+from resilience.errors import ending_in_one_line
+from resilience.overrides import compose_trial, trial_overrides
+
+log = logging.getLogger("resilience")
+
+_FAULTS = ("frate", "perturb", "sites", "replica", "seed")
+"""Overrides of these, and of their options, change nothing that can be done ahead."""
+
+
+def subjects(overrides: list[str]) -> list[list[str]]:
+    """Overrides of one trial for each model and dataset that a campaign uses, in its order."""
+    kept = (
+        tuple(
+            override
+            for override in trial
+            if override.split("=")[0].split(".")[0].lstrip("+") not in _FAULTS
+        )
+        for trial in trial_overrides(overrides)
+    )
+    return [list(trial) for trial in dict.fromkeys(kept)]
+
+
+def main() -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m resilience.prepare", description=__doc__)
+    parser.add_argument("overrides", nargs="*", help="as for python -m resilience -m")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    with ending_in_one_line():
+        for overrides in subjects(arguments.overrides):
+            trial = build_trial(compose_trial(overrides))
+            from resilience.evaluation import accuracy
+            from resilience.trial import prepare
+
+            subject = prepare(trial.model, trial.dataset, trial.device, trial.batch_size)
+            error = accuracy(subject.golden, subject.images.labels).top1_error
+            log.info(
+                "%s on %s is ready: golden top-1 error %.3f on %d images",
+                *(trial.model.name, trial.dataset.name, error, len(subject.images)),
+            )
+
+
+if __name__ == "__main__":
+    main()

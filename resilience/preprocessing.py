@@ -1,0 +1,58 @@
+"""From an image to a network's input, as torchvision's classifiers want it."""
+
+from dataclasses import dataclass
+
+import torch
+import torchvision.transforms.functional as TF  # noqa: N812
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How an image becomes a network's input.
+
+    Attributes
+    ----------
+    resize
+        Length of the shorter side after resizing, pixels.
+    crop
+        Side of the square cut from the centre, pixels.
+    mean, std
+        By channel, of values in [0, 1].
+    interpolation
+        Of the resizing: nearest, bilinear, bicubic, ... (antialiased).
+    """
+
+    resize: int
+    crop: int
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        # Whatever sequence a configuration gave becomes hashable.
+        object.__setattr__(self, "mean", tuple(map(float, self.mean)))
+        object.__setattr__(self, "std", tuple(map(float, self.std)))
+
+    def pixels(self, image: Image.Image) -> Tensor:
+        """The part of an image that the network sees: uint8, shape (3, crop, crop)."""
+        resized = TF.resize(
+            image.convert("RGB"), [self.resize], InterpolationMode(self.interpolation)
+        )
+        return TF.pil_to_tensor(TF.center_crop(resized, [self.crop, self.crop]))
+
+    def example(self) -> Tensor:
+        """A network input for trying things out, shape (1, 3, crop, crop)."""
+        return self.normalised(torch.zeros(1, 3, self.crop, self.crop, dtype=torch.uint8))
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Network input of uint8 pixels: float32 and channels-last, shape (images, 3, h, w)."""
+        values = TF.convert_image_dtype(pixels, torch.float32)
+        return TF.normalize(values, list(self.mean), list(self.std)).contiguous(
+            memory_format=torch.channels_last
+        )
