@@ -65,7 +65,7 @@ def predict(
     prepare
         Turns a batch of pixels into the network's input.
     """
-    batches = pixels.split(batch_size)
+    batches = torch.split(pixels, batch_size)
     # Only a run that takes a while deserves a bar.
     shown = tqdm(batches, "evaluating", unit="batch", disable=None, leave=False, delay=3)
     return torch.cat([network(prepare(batch.to(device))).float().cpu() for batch in shown])

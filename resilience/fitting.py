@@ -4,7 +4,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -43,7 +43,9 @@ def state_sha256(state: dict[str, Tensor]) -> str:
     content = hashlib.sha256()
     for name, tensor in state.items():
         content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        content.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        content.update(
+            tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+        )
     return content.hexdigest()
 
 
@@ -95,7 +97,7 @@ def fit(
     started = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
-        network.to(device, memory_format=torch.channels_last).train()
+        network.to(device).to(memory_format=torch.channels_last).train()
         for module in network.modules():
             if isinstance(module, nn.Dropout):
                 module.eval()

@@ -175,7 +175,7 @@ def load_classifier(
             network.load_state_dict(state)
         elif model.weights != "none":
             _load_file(model, network)
-    network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
     outputs = _outputs(network, preprocessing, device)
     if outputs != classes:
         raise ValueError(

@@ -32,9 +32,10 @@ def _rate_choices(parser: OverridesParser, argument: str) -> str:
     override = parser.parse_override(argument)
     sweep = override.is_sweep_override()
     values = list(override.sweep_iterator()) if sweep else [override.value()]
-    if not all(isinstance(value, int | float) for value in values):
+    rates = [float(value) for value in values if isinstance(value, int | float)]
+    if len(rates) < len(values):
         return argument
-    names = [repr(float(value)) for value in values]
+    names = [repr(rate) for rate in rates]
     for name in names:
         ConfigStore.instance().store(
             group="frate", name=name, node={"frate": float(name)}, package="_global_"
@@ -47,7 +48,9 @@ def trial_overrides(arguments: Sequence[str]) -> list[list[str]]:
     parser = OverridesParser.create()
     given = parser.parse_overrides(rates_as_choices(arguments))
     with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-        single = [override.input_line for override in given if not override.is_sweep_override()]
+        single = [
+            str(override.input_line) for override in given if not override.is_sweep_override()
+        ]
         params = compose(CONFIG_NAME, single, return_hydra_config=True).hydra.sweeper.params
     sweep = parser.parse_overrides([f"{key}={value}" for key, value in params.items()])
     (trials,) = BasicSweeper.split_arguments([*sweep, *given], None)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-import torchvision.transforms.functional as TF  # noqa: N812
+import torchvision.transforms.functional as TF
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
@@ -41,10 +41,11 @@ class Preprocessing:
 
     def pixels(self, image: Image.Image) -> Tensor:
         """The part of an image that the network sees: uint8, shape (3, crop, crop)."""
-        resized = TF.resize(
+        resized: Image.Image = TF.resize(
             image.convert("RGB"), [self.resize], InterpolationMode(self.interpolation)
         )
-        return TF.pil_to_tensor(TF.center_crop(resized, [self.crop, self.crop]))
+        pixels: Tensor = TF.pil_to_tensor(TF.center_crop(resized, [self.crop, self.crop]))
+        return pixels
 
     def example(self) -> Tensor:
         """A network input for trying things out, shape (1, 3, crop, crop)."""
@@ -53,6 +54,5 @@ class Preprocessing:
     def normalised(self, pixels: Tensor) -> Tensor:
         """Network input of uint8 pixels: float32 and channels-last, shape (images, 3, h, w)."""
         values = TF.convert_image_dtype(pixels, torch.float32)
-        return TF.normalize(values, list(self.mean), list(self.std)).contiguous(
-            memory_format=torch.channels_last
-        )
+        inputs: Tensor = TF.normalize(values, list(self.mean), list(self.std))
+        return inputs.contiguous(memory_format=torch.channels_last)

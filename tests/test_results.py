@@ -1,0 +1,99 @@
+"""Files of results: whole, or noticed."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from resilience.files import replacing
+from resilience.identity import canonical_json, digest
+from resilience.results import (
+    DamagedResultError,
+    Result,
+    find_results,
+    read_result,
+    write_result,
+)
+
+CSV = "layer,index\nfeatures.0,3\n"
+RESULT = Result(
+    trial={"model": "vgg19", "frate": 1e-5, "replica": 0},
+    parameters={"perturb": {"low": -1.0}},
+    fingerprint="f" * 64,
+    faults={"population": 100, "count": 1, "by_layer": {"features.0": 1}},
+    golden={"images": 10, "top1_error": 0.1},
+    corrupted={"images": 10, "top1_error": 0.2, "mean_cross_entropy": None},
+    provenance={"seconds": 1.5},
+)
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
+    write_result(tmp_path / "a", RESULT, CSV)
+    result = read_result(tmp_path / "a" / "result.json")
+    assert result.trial == RESULT.trial
+    assert result.corrupted == RESULT.corrupted
+    assert (tmp_path / "a" / "faults.csv").read_text() == CSV
+    assert result.faults["sha256"] == hashlib.sha256(CSV.encode()).hexdigest()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["faults.csv", "result.json"]
+    assert find_results(tmp_path) == [tmp_path / "a" / "result.json"]
+
+
+def test_its_sha256_is_that_of_all_the_rest(tmp_path: Path) -> None:
+    write_result(tmp_path, RESULT, CSV)
+    document = json.loads((tmp_path / "result.json").read_text())
+    claimed = document.pop("sha256")
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    assert claimed == hashlib.sha256(canonical.encode()).hexdigest()
+    assert document["schema"] == 1
+
+
+def test_a_result_cut_anywhere_is_noticed(tmp_path: Path) -> None:
+    write_result(tmp_path, RESULT, CSV)
+    path = tmp_path / "result.json"
+    whole = path.read_bytes()
+    for length in range(len(whole) - 1):  # the last byte is a line's end, which means nothing
+        path.write_bytes(whole[:length])
+        with pytest.raises(DamagedResultError):
+            read_result(path)
+
+
+def test_a_changed_digit_is_noticed(tmp_path: Path) -> None:
+    write_result(tmp_path, RESULT, CSV)
+    path = tmp_path / "result.json"
+    path.write_text(path.read_text().replace('"top1_error": 0.2', '"top1_error": 0.1'))
+    with pytest.raises(DamagedResultError, match="does not agree with its own sha256"):
+        read_result(path)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"schema": 2}', "null"])
+def test_other_json_is_no_result(tmp_path: Path, text: str) -> None:
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(DamagedResultError, match="not a result of schema 1"):
+        read_result(tmp_path / "result.json")
+
+
+def test_what_json_can_not_say_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    broken = dataclasses.replace(RESULT, golden={"top1_error": float("nan")})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_result(tmp_path / "a", broken, CSV)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), replacing(path) as temporary:
+        temporary.write_text("half of the n")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_canonical_json_does_not_depend_on_order() -> None:
+    assert canonical_json({"b": 1e-5, "a": [1, None]}) == '{"a":[1,null],"b":1e-05}'
+    assert digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})

@@ -1,0 +1,228 @@
+"""The population of weights, and the laws of sampling from it."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from resilience.sites import Layer, Layerwise, Paper, Population, Sites, Uniform, fault_count
+from resilience.sites import used_layers as _used_layers
+
+
+def used_layers(name: str, side: int) -> tuple[Layer, ...]:
+    extra = {"init_weights": False} if name == "inception_v3" else {}
+    network = torchvision.models.get_model(name, weights=None, **extra).eval()
+    return _used_layers(network, torch.zeros(1, 3, side, side))
+
+
+def convolutions(layers: tuple[Layer, ...]) -> int:
+    return sum(layer.size for layer in layers if layer.kind == "convolution")
+
+
+# Weights of the architectures by hand, from their publications' tables.
+
+VGG19_CHANNELS = [3, *[64] * 2, *[128] * 2, *[256] * 4, *[512] * 8]
+VGG19_CONVOLUTIONS = sum(9 * i * o for i, o in itertools.pairwise(VGG19_CHANNELS))
+VGG19_LINEAR = 512 * 7 * 7 * 4096 + 4096 * 4096 + 4096 * 1000
+
+
+def resnet50_convolutions() -> int:
+    total, inputs = 3 * 64 * 7 * 7, 64
+    for blocks, width in [(3, 64), (4, 128), (6, 256), (3, 512)]:
+        total += inputs * 4 * width  # the shortcut of the first block
+        for _ in range(blocks):
+            total += inputs * width + 9 * width * width + width * 4 * width
+            inputs = 4 * width
+    return total
+
+
+def inception_v3_convolutions() -> int:
+    stem = 9 * (3 * 32 + 32 * 32 + 32 * 64) + 64 * 80 + 9 * 80 * 192
+    total = stem
+    for inputs, pool in [(192, 32), (256, 64), (288, 64)]:  # 35 x 35
+        total += inputs * 64
+        total += inputs * 48 + 25 * 48 * 64
+        total += inputs * 64 + 9 * 64 * 96 + 9 * 96 * 96
+        total += inputs * pool
+    total += 9 * 288 * 384 + 288 * 64 + 9 * 64 * 96 + 9 * 96 * 96  # to 17 x 17
+    for seven in [128, 160, 160, 192]:  # 17 x 17
+        total += 768 * 192
+        total += 768 * seven + 7 * seven * seven + 7 * seven * 192
+        total += 768 * seven + 7 * seven * seven * 3 + 7 * seven * 192
+        total += 768 * 192
+    total += 768 * 192 + 9 * 192 * 320  # to 8 x 8
+    total += 768 * 192 + 7 * 192 * 192 * 2 + 9 * 192 * 192
+    for inputs in [1280, 2048]:  # 8 x 8
+        total += inputs * 320
+        total += inputs * 384 + 2 * 3 * 384 * 384
+        total += inputs * 448 + 9 * 448 * 384 + 2 * 3 * 384 * 384
+        total += inputs * 192
+    return total
+
+
+VIT_B_16 = 3 * 768 * 16 * 16 + 12 * (4 * 768**2 + 2 * 768 * 3072) + 768 * 1000
+SWIN_T = (
+    3 * 96 * 4 * 4
+    + sum(
+        blocks * 12 * width**2 for blocks, width in [(2, 96), (2, 192), (6, 384), (2, 768)]
+    )  # four width x width for attention, eight for its two linear layers
+    + sum(4 * width * 2 * width for width in [96, 192, 384])  # merging patches
+    + 768 * 1000
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "conv", "everything"),
+    [
+        ("vgg19", 32, VGG19_CONVOLUTIONS, VGG19_CONVOLUTIONS + VGG19_LINEAR),
+        ("resnet50", 32, resnet50_convolutions(), resnet50_convolutions() + 2048 * 1000),
+        (
+            "inception_v3",
+            75,
+            inception_v3_convolutions(),
+            inception_v3_convolutions() + 2048 * 1000,
+        ),
+        ("vit_b_16", 224, 3 * 768 * 16 * 16, VIT_B_16),
+        ("swin_t", 64, 3 * 96 * 4 * 4, SWIN_T),
+    ],
+)
+def test_population_has_every_weight_that_is_used(
+    name: str, side: int, conv: int, everything: int
+) -> None:
+    layers = used_layers(name, side)
+    assert convolutions(layers) == conv
+    assert sum(layer.size for layer in layers) == everything
+    assert len({layer.name for layer in layers}) == len(layers)
+
+
+def test_attention_projections_are_named_as_the_network_stores_them() -> None:
+    names = {layer.name: layer.kind for layer in used_layers("vit_b_16", 224)}
+    prefix = "encoder.layers.encoder_layer_0.self_attention"
+    assert names[f"{prefix}.in_proj_weight"] == "attention"
+    assert names[f"{prefix}.out_proj"] == "attention"
+
+
+def test_recording_leaves_the_attention_fast_path_as_it_was() -> None:
+    before = torch.backends.mha.get_fastpath_enabled()
+    _used_layers(nn.Conv2d(3, 1, 1), torch.zeros(1, 3, 4, 4))
+    assert torch.backends.mha.get_fastpath_enabled() is before
+
+
+def test_tied_weights_count_once_and_unused_ones_not_at_all() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(4, 4)
+            self.second = nn.Linear(4, 4)
+            self.second.weight = self.first.weight
+            self.unused = nn.Linear(4, 4)
+
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.second(self.first(inputs))  # type: ignore[no-any-return]
+
+    assert _used_layers(Tied(), torch.zeros(1, 4)) == (Layer("first", "linear", 16),)
+
+
+def test_weights_that_are_computed_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"linear layer uses a weight of shape .* no parameter"):
+        _used_layers(weight_norm(nn.Linear(4, 4)), torch.zeros(1, 4))
+
+
+sizes = st.lists(st.integers(1, 60), min_size=3, max_size=8)
+ALL_SITES = [Paper(), Layerwise(), Uniform()]
+
+
+def population_of(layer_sizes: list[int]) -> Population:
+    return Population(
+        tuple(Layer(f"layer{i}", "convolution", size) for i, size in enumerate(layer_sizes))
+    )
+
+
+@pytest.mark.parametrize("sites", ALL_SITES)
+@given(sizes=sizes, share=st.floats(0, 1), seed=st.integers(0, 2**32))
+def test_faults_are_exactly_as_many_distinct_and_inside(
+    sites: Sites, sizes: list[int], share: float, seed: int
+) -> None:
+    population = population_of(sizes)
+    count = round(share * population.size)
+    drawn = sites.draw(population, count, np.random.default_rng(seed))
+    assert sum(map(len, drawn)) == count
+    assert len(drawn) == len(sizes)
+    for indices, size in zip(drawn, sizes, strict=True):
+        assert len(np.unique(indices)) == len(indices)
+        assert (np.diff(indices) > 0).all()
+        assert ((indices >= 0) & (indices < size)).all()
+
+
+@pytest.mark.parametrize("sites", [Paper(), Layerwise()])
+def test_layers_are_drawn_evenly(sites: Sites) -> None:
+    population = population_of([100_000, 200_000, 400_000, 800_000])
+    drawn = sites.draw(population, 40_000, np.random.default_rng(0))
+    assert chisquare([len(indices) for indices in drawn]).pvalue > 0.01
+
+
+def test_weights_are_drawn_evenly() -> None:
+    population = population_of([100_000, 200_000, 400_000, 800_000])
+    drawn = Uniform().draw(population, 40_000, np.random.default_rng(0))
+    expected = 40_000 * population.sizes / population.size
+    assert chisquare([len(indices) for indices in drawn], expected).pvalue > 0.01
+
+
+@pytest.mark.parametrize("sites", ALL_SITES)
+def test_positions_within_a_layer_are_drawn_evenly(sites: Sites) -> None:
+    population = population_of([100_000] * 3)
+    drawn = np.concatenate(sites.draw(population, 30_000, np.random.default_rng(1)))
+    assert chisquare(np.bincount(drawn // 1_000, minlength=100)).pvalue > 0.01
+
+
+def test_what_does_not_fit_into_a_layer_goes_evenly_to_the_others() -> None:
+    population = population_of([10, 100_000, 100_000, 100_000])
+    drawn = Paper().draw(population, 30_000, np.random.default_rng(2))
+    assert drawn[0].tolist() == list(range(10))
+    assert chisquare([len(indices) for indices in drawn[1:]]).pvalue > 0.01
+
+
+def test_paper_draws_among_convolutions_only() -> None:
+    layers = used_layers("resnet50", 32)
+    assert {layer.kind for layer in Paper().population(layers).layers} == {"convolution"}
+    assert {layer.kind for layer in Uniform().population(layers).layers} == {
+        "convolution",
+        "linear",
+    }
+
+
+def test_paper_refuses_networks_with_few_convolutions_and_names_the_others() -> None:
+    with pytest.raises(ValueError, match="has 1; use sites=layerwise or sites=uniform"):
+        Paper().population(used_layers("vit_b_16", 224))
+
+
+@given(frate=st.floats(0, 1), size=st.integers(1, 10**9))
+def test_count_is_pythons_rounding_of_rate_times_population(frate: float, size: int) -> None:
+    population = Population((Layer("only", "linear", size),))
+    if frate > 0 and round(frate * size) == 0:
+        with pytest.raises(ValueError, match="gives no fault"):
+            fault_count(frate, population)
+    else:
+        assert fault_count(frate, population) == round(frate * size)
+
+
+@pytest.mark.parametrize("frate", [-1e-9, 1.1, float("nan"), float("inf")])
+def test_rates_outside_the_unit_interval_are_refused(frate: float) -> None:
+    with pytest.raises(ValueError, match=r"frate must lie in \[0, 1\]"):
+        fault_count(frate, population_of([10]))
+
+
+@given(size=st.integers(1, 10**12))
+def test_the_rate_that_is_proposed_gives_one_fault(size: int) -> None:
+    population = Population((Layer("only", "linear", size),))
+    with pytest.raises(ValueError, match="gives no fault") as error:
+        fault_count(0.4 / size, population)
+    proposed = float(str(error.value).split("frate=")[2].split()[0])
+    assert fault_count(proposed, population) == 1
