@@ -32,8 +32,9 @@ class FitConfig:
     """How `weights=fit` trains; see `resilience.fitting.Recipe`."""
 
     epochs: int = 10
-    learning_rate: float = 0.01
-    batch_size: int = 32
+    learning_rate: float = 0.002
+    batch_size: int = 16
+    optimizer: str = "adamw"
 
 
 @dataclass
@@ -41,7 +42,7 @@ class ModelConfig:
     """A classifier; see `resilience.models.Model`."""
 
     name: str = MISSING
-    weights: str = MISSING
+    weights: str | None = None
     network: dict[str, Any] = MISSING
     preprocessing: PreprocessingConfig | None = None
     fit: FitConfig = field(default_factory=FitConfig)
@@ -55,7 +56,7 @@ class DatasetConfig:
     root: str | None = None
     images: dict[str, Any] = MISSING
     fit: dict[str, Any] | None = None
-    weights: str = MISSING
+    weights: str | None = None
     image_size: int | None = None
     limit: int | None = 1000
     seed: int = 0
@@ -125,6 +126,10 @@ def build_trial(config: DictConfig) -> "Trial":
     from resilience.trial import Trial
 
     model, dataset = _resolved(config.model), _resolved(config.dataset)
+    if model["weights"] is None:
+        raise ValueError(
+            f"no weights go with dataset {dataset['name']} by themselves; say model.weights=FILE"
+        )
     preprocessing, network, images = model["preprocessing"], model["network"], dataset["images"]
     return Trial(
         model=Model(

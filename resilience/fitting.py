@@ -20,10 +20,12 @@ from resilience.preprocessing import Preprocessing
 
 log = logging.getLogger(__name__)
 
+_NORMALISATIONS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a network is trained: SGD with Nesterov's momentum, one cycle of the learning rate.
+    """How a network is trained: with one cycle of the learning rate.
 
     Attributes
     ----------
@@ -31,17 +33,24 @@ class Recipe:
         Passes over the images, and images in each step.
     learning_rate
         At its highest, after three tenths of the steps.
+    optimizer
+        `adamw`, or `sgd` with Nesterov's momentum, for networks without normalisation.
     """
 
     epochs: int = 10
-    learning_rate: float = 0.05
-    batch_size: int = 32
+    learning_rate: float = 0.002
+    batch_size: int = 16
+    optimizer: str = "adamw"
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in ("adamw", "sgd"):
+            raise ValueError(f"model.fit.optimizer must be adamw or sgd, got {self.optimizer!r}")
 
 
 def state_sha256(state: dict[str, Tensor]) -> str:
-    """sha256 of named tensors: names, types, shapes and bytes, in row-major order."""
+    """sha256 of named tensors, by name: names, types, shapes, and bytes in row-major order."""
     content = hashlib.sha256()
-    for name, tensor in state.items():
+    for name, tensor in sorted(state.items()):
         content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
         content.update(
             tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
@@ -89,10 +98,11 @@ def fit(
     recipe: Recipe,
     device: torch.device,
 ) -> None:
-    """Train a network in place to classify images, from fresh weights drawn with a fixed seed.
+    """Train a network in place to classify images.
 
     Images are shifted at random by up to an eighth of their size. Dropout stays off: there are
-    too few steps for it to help.
+    too few steps for it to help. Networks without normalisation start from weights drawn by He's
+    rule, without which nothing reaches the last of many layers, and have their gradients clipped.
     """
     started = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -101,31 +111,46 @@ def fit(
         for module in network.modules():
             if isinstance(module, nn.Dropout):
                 module.eval()
+        clipped = not any(isinstance(module, _NORMALISATIONS) for module in network.modules())
+        if clipped:
+            _initialise(network)
         steps = recipe.epochs * (len(images) // recipe.batch_size)
-        optimiser = torch.optim.SGD(
-            network.parameters(),
-            lr=recipe.learning_rate,
-            momentum=0.9,
-            nesterov=True,
-            weight_decay=5e-4,
-            fused=True,
-        )
+        optimizer = _optimizer(network, recipe)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.3
+            optimizer, recipe.learning_rate, total_steps=steps, pct_start=0.3
         )
         batches = _batches(images, recipe.batch_size, steps)
         with tqdm(batches, "fitting", steps, unit="step", disable=None, leave=False) as bar:
             for pixels, labels in bar:
                 inputs = preprocessing.normalised(pixels.to(device))
                 loss = F.cross_entropy(network(inputs), labels.to(device))
-                optimiser.zero_grad()
+                optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-                optimiser.step()
+                if clipped:
+                    nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
                 schedule.step()
                 bar.set_postfix(loss=f"{loss.item():.3f}")
     network.eval().requires_grad_(False)
     log.info("fitted in %.0f s, last loss %.3f", time.perf_counter() - started, loss.item())
+
+
+def _initialise(network: nn.Module) -> None:
+    """Weights by He's rule, biases at zero."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters, rate = list(network.parameters()), recipe.learning_rate
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=0.05, fused=True)
+    return torch.optim.SGD(
+        parameters, lr=rate, momentum=0.9, nesterov=True, weight_decay=5e-4, fused=True
+    )
 
 
 def _batches(images: Images, size: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:

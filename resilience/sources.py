@@ -139,7 +139,7 @@ def image_folder(root: str | None) -> Any:
 
 def existing_folder(root: str | None, hint: str) -> Path:
     """The folder that `dataset.root` names; a clear error if there is none."""
-    if root is None:
+    if not root:
         raise ValueError(f"dataset.root is not set; say dataset.root=FOLDER{hint}")
     folder = Path(root).expanduser()
     if not folder.is_dir():

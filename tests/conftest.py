@@ -12,9 +12,11 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def own_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """An empty cache directory, and no subjects kept from other tests."""
-    cache = tmp_path / "cache"
+    cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("RESILIENCE_CACHE", str(cache))
     yield cache
     from resilience import trial
