@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from resilience.campaign import analyse_finished
 from resilience.config import build_trial
 from resilience.errors import USER_ERRORS, ending_in_one_line, one_line
 from resilience.overrides import CONFIG_MODULE, CONFIG_NAME, rates_as_choices
@@ -50,11 +51,18 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     with ending_in_one_line():
         sys.argv[1:] = rates_as_choices(sys.argv[1:])
-        run()
+        failure = None
+        try:
+            run()
+        except Exception as error:  # of one trial; the others have results
+            failure = error
         if "resilience.trial" in sys.modules:  # trials were run in this process
             from resilience.trial import check_all_weights
 
             check_all_weights()
+        analyse_finished()
+        if failure:
+            raise failure
 
 
 if __name__ == "__main__":

@@ -64,6 +64,13 @@ class DatasetConfig:
 
 
 @dataclass
+class AnalysisConfig:
+    """What is done when a sweep has ended."""
+
+    enabled: bool = True
+
+
+@dataclass
 class Config:
     """One trial."""
 
@@ -77,6 +84,7 @@ class Config:
     device: str = "auto"
     batch_size: int = 32
     threads: int | None = None
+    analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
 
 
 ConfigStore.instance().store(name="schema", node=Config)
@@ -90,8 +98,8 @@ def trial_directory(*, _root_: DictConfig) -> str:
     """
     config = OmegaConf.to_container(_root_, resolve=False)
     assert isinstance(config, dict)
-    del config["hydra"]
-    resolved = OmegaConf.to_container(OmegaConf.create(config), resolve=True)
+    of_trial = {name: node for name, node in config.items() if name not in ("hydra", "analysis")}
+    resolved = OmegaConf.to_container(OmegaConf.create(of_trial), resolve=True)
     replica = f"replica-{_root_.replica}-{digest(resolved)[:8]}"
     return "/".join((_root_.model.name, choice_name(_root_.perturb), f"{_root_.frate:g}", replica))
 

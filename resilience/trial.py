@@ -1,7 +1,6 @@
 """One trial: a golden run, faults, a corrupted run, and what the two have to say."""
 
 import logging
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -11,12 +10,10 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-import torchvision
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import resilience
 from resilience.cache import DamagedCacheError, cache_directory, made_once
 from resilience.datasets import Dataset, Images, load_images
 from resilience.evaluation import accuracy, finite, judge, predict
@@ -32,6 +29,7 @@ from resilience.models import (
     resolve_device,
 )
 from resilience.perturbations import Perturbation
+from resilience.provenance import machine, processor, versions
 from resilience.results import Result
 from resilience.sites import SAMPLER_VERSION, Layer, Population, Sites, fault_count, used_layers
 
@@ -217,14 +215,8 @@ def run_trial(trial: Trial) -> tuple[Result, str]:
         golden=asdict(before),
         corrupted=asdict(after) | asdict(judge(subject.golden, corrupted)),
         provenance={
-            "versions": {
-                "resilience": resilience.__version__,
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "torchvision": torchvision.__version__,
-                "numpy": np.__version__,
-            },
-            "platform": platform.platform(),
+            "versions": versions(),
+            "machine": machine(),
             "device": str(subject.classifier.device),
             "device_name": _device_name(subject.classifier.device),
             "threads": torch.get_num_threads(),
@@ -328,4 +320,4 @@ def _log_population(trial: Trial, subject: Subject, population: Population) -> N
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return platform.processor() or platform.machine()
+    return processor()

@@ -11,7 +11,7 @@ import resilience
 
 PACKAGE = Path(resilience.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HYDRA_MAY_BE_KNOWN_TO = {"__main__", "config", "errors", "overrides", "prepare"}
+HYDRA_MAY_BE_KNOWN_TO = {"__main__", "campaign", "config", "errors", "overrides", "prepare"}
 CORE = ["sites", "perturbations", "injection", "evaluation"]
 OUTSIDE_THE_CORE = {"pathlib", "os", "io", "json", "csv", "tempfile", "hydra", "omegaconf"}
 

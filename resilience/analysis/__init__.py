@@ -1,0 +1,79 @@
+"""From a campaign to tables, tests, figures and a report.
+
+Importing this package is cheap; scipy and statsmodels come with the first analysis.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from resilience.analysis.model import Analysis, Observations
+
+__all__ = ["analyse", "write_tables"]
+
+
+def analyse(
+    observations: Observations, response: str | None = None, alpha: float = 0.05, seed: int = 0
+) -> Analysis:
+    """All tables of the observations; what can't be computed is empty and has a note.
+
+    Parameters
+    ----------
+    observations
+        From `resilience.analysis.table`.
+    response
+        A column; by default those that the observations name.
+    alpha
+        Significance level; intervals have level 1 - alpha.
+    seed
+        Of permutations and simulations.
+
+    Raises
+    ------
+    UnfitObservationsError
+        If the response is no numeric column, or there is no trial with a rate above 0.
+    """
+    from resilience.analysis.anova import anova
+    from resilience.analysis.assumptions import assumptions
+    from resilience.analysis.descriptives import descriptives
+    from resilience.analysis.intervals import sd_intervals
+    from resilience.analysis.model import Analysis, UnfitObservationsError
+    from resilience.analysis.oneway import anova_oneway
+    from resilience.analysis.posthoc import posthoc
+    from resilience.analysis.table import select
+    from resilience.analysis.variances import variances
+
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
+    observations = select(observations, response)
+    responses, factors = observations.responses, observations.factors
+    rows = observations.analysed
+    if rows.empty:
+        raise UnfitObservationsError("there is no trial with a rate above 0 to analyse")
+    return Analysis(
+        trials=observations.trials,
+        descriptives=descriptives(rows, responses, factors, alpha),
+        anova=anova(rows, responses, factors, seed),
+        anova_oneway=anova_oneway(rows, responses, factors, alpha, seed),
+        posthoc=posthoc(rows, responses, factors, alpha),
+        variances=variances(rows, responses, factors, alpha),
+        sd_intervals=sd_intervals(rows, responses, factors, alpha),
+        assumptions=assumptions(rows, responses, factors, alpha, seed),
+        problems=observations.problems,
+        responses=responses,
+        factors=factors,
+        alpha=alpha,
+        seed=seed,
+        provenance=observations.provenance,
+    )
+
+
+def write_tables(analysis: Analysis, directory: Path) -> None:
+    """Write every table as `NAME.csv`, each whole or not at all; figures in full precision."""
+    from resilience.files import replacing
+
+    for name, table in analysis.tables.items():
+        with replacing(directory / f"{name}.csv") as path:
+            table.to_csv(path, index=False, lineterminator="\n")

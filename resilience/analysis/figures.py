@@ -1,0 +1,139 @@
+"""All figures of an analysis, as SVG and PNG."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from resilience.analysis import figure_means, figure_residuals, figure_spread
+from resilience.analysis.appearance import Plate, house_style, save
+from resilience.analysis.layout import Layout, layout_of, title_of
+from resilience.analysis.model import Analysis
+from resilience.analysis.wording import p_text
+
+Drawing = tuple[str, str, str, Figure]  # stem of the files, title, how to read it
+
+
+def draw_figures(analysis: Analysis, directory: Path) -> tuple[Plate, ...]:
+    """Draw the figures into a directory, in the order of the report.
+
+    All figures show the first response; of the others, the mean by rate is drawn too.
+    """
+    with house_style():
+        plates = []
+        for name, title, caption, figure in drawings(analysis):
+            svg, png = save(figure, directory, name)
+            plates.append(Plate(name, title, caption, svg, png))
+    return tuple(plates)
+
+
+def drawings(analysis: Analysis) -> Iterator[Drawing]:
+    """Make the figures one by one, in the order of the report; needs `house_style`."""
+    layout = layout_of(analysis)
+    response, *others = analysis.responses
+    descriptives = _of(layout, analysis.descriptives, response)
+    model, rate, perturb = (title.partition(" (")[0] for title in layout.titles)
+    yield (
+        "figure1_mean_by_rate",
+        f"Figure 1. {title_of(response)} by {rate}",
+        f"{'One line per ' + model if model else 'The means'}, {_from_golden(layout, response)}the "
+        f"levels of {rate} evenly spaced. Vertical bars are t intervals of the mean.",
+        figure_means.mean_by_rate(layout, descriptives, response, analysis.alpha),
+    )
+    for other in others:
+        own = _of(layout, analysis.descriptives, other)
+        yield (
+            f"figure1_{other}",
+            f"Figure 1 for another response. {title_of(other)} by {rate}",
+            "The increase over golden speaks of resilience; the error itself mostly says which "
+            "model was better to begin with."
+            if other == "error_increase"
+            else "",
+            figure_means.mean_by_rate(layout, own, other, analysis.alpha),
+        )
+    yield (
+        "figure2_box_plots",
+        "Figure 2. The replicas",
+        f"One box per {' and '.join(filter(None, (model, rate)))}. Every trial is a point"
+        f"{f', its shape says which {perturb}' if len(layout.perturbs) > 1 else ''}."
+        f"{' The dashed line is the golden run.' if layout.golden(response) else ''}",
+        figure_spread.box_plots(layout, descriptives, response),
+    )
+    yield from _deviations(analysis, layout, response)
+    if len(layout.perturbs) > 1:
+        yield (
+            "interaction",
+            "Interaction",
+            f"Cell means, one panel per {perturb}. Without interaction the lines are parallel, and "
+            "the panels differ by a constant.",
+            figure_means.interaction(layout, descriptives, response, analysis.alpha),
+        )
+    yield (
+        "cell_means",
+        "Mean of every cell",
+        "The darker, the larger the mean; n counts trials.",
+        figure_means.cell_map(layout, descriptives, response),
+    )
+    yield (
+        "residuals",
+        "Residuals",
+        "Left: points on the line are normal. Right: a band of equal height throughout means equal "
+        "variances; a funnel means that spread grows with the mean.",
+        figure_residuals.residuals(layout, response, _normality(analysis, response)),
+    )
+
+
+def _deviations(analysis: Analysis, layout: Layout, response: str) -> Iterator[Drawing]:
+    """Draw the publication's Figure 3 for each way of handling the perturbations."""
+    intervals = _of(layout, analysis.sd_intervals, response)
+    variances = _of(layout, analysis.variances, response)
+    perturb, plural = layout.titles[2], layout.plurals[2]
+    readings = {
+        "centred": (
+            "figure3_standard_deviations",
+            "Figure 3. Standard deviations",
+            f"The {plural} are pooled after each cell was centred on its own mean, so that only "
+            "spread is compared. ",
+        ),
+        "per_perturb": (
+            "figure3_per_perturbation",
+            f"Figure 3 for each {perturb}",
+            "",
+        ),
+        "pooled": (
+            "figure3_pooled",
+            f"Figure 3 with the {plural} pooled as they are",
+            f"One reading of the publication. The gaps between the means of the {plural} count as "
+            "spread here; do not take them for unequal variances. ",
+        ),
+    }
+    if len(layout.perturbs) < 2:  # all readings say the same
+        readings = {"centred": (*readings["centred"][:2], "")}
+    for grouping, (name, title, caption) in readings.items():
+        yield (
+            name,
+            title,
+            f"{caption}Dotted and dashed are confidence intervals, simultaneous over the panel. "
+            "Where two solid intervals do not overlap, the multiple-comparisons test tells their "
+            "standard deviations apart; the p values decide, the intervals illustrate.",
+            figure_spread.standard_deviations(
+                layout, intervals, variances, response, grouping, analysis.alpha
+            ),
+        )
+
+
+def _from_golden(layout: Layout, response: str) -> str:
+    return "golden (no faults) first, then " if layout.golden(response) else ""
+
+
+def _of(layout: Layout, table: pd.DataFrame, response: str) -> pd.DataFrame:
+    return layout.table(table[table["response"] == response])
+
+
+def _normality(analysis: Analysis, response: str) -> str:
+    checks = analysis.assumptions
+    found = checks[(checks["response"] == response) & (checks["check"] == "shapiro_residuals")]
+    if found["p"].isna().all():
+        return ""
+    return f"Shapiro-Wilk {p_text(float(found['p'].iloc[0]))}"

@@ -1,0 +1,67 @@
+"""What was found, in sentences made from the numbers of an analysis."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from resilience.analysis.document import Finding
+from resilience.analysis.findings_means import agreement, means
+from resilience.analysis.findings_spread import power, spread
+from resilience.analysis.layout import Layout, layout_of
+from resilience.analysis.model import ROLES, Analysis
+from resilience.analysis.wording import counted, listing
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found of spread, of means, where tests disagree, and how far all this reaches."""
+
+    spread: tuple[Finding, ...]
+    means: tuple[Finding, ...]
+    agreement: tuple[Finding, ...]
+    caution: tuple[Finding, ...]
+
+
+def find(analysis: Analysis) -> Findings:
+    """Say what an analysis found."""
+    layout = layout_of(analysis)
+    return Findings(
+        spread=tuple(spread(analysis, layout)),
+        means=tuple(means(analysis, layout)),
+        agreement=tuple(agreement(analysis)),
+        caution=tuple(_caution(analysis, layout)),
+    )
+
+
+def what_was_analysed(analysis: Analysis) -> str:
+    """Say in one line how many trials of what there are."""
+    layout = layout_of(analysis)
+    levels = (layout.models, layout.rates, layout.perturbs)
+    crossing = [
+        f"{len(present)} {plural if len(present) > 1 else title.partition(' (')[0]}"
+        for present, title, plural in zip(levels, layout.titles, layout.plurals, strict=True)
+        if title
+    ]
+    golden = len(layout.golden_runs)
+    runs = f" and {counted(golden, 'golden run')}" if golden else ""
+    return f"{counted(len(layout.trials), 'trial')}{runs}: {listing(crossing)}"
+
+
+def _caution(analysis: Analysis, layout: Layout) -> Iterator[Finding]:
+    if analysis.factors == ROLES:
+        yield Finding(
+            "The p values speak of fault draws on these weights and these images.",
+            "Other weights of the same architecture, or other images, are other experiments.",
+        )
+    yield from power(analysis)
+    kinds = analysis.problems["kind"].value_counts(sort=False)
+    if len(kinds):
+        each = listing([f"{count} {kind}" for kind, count in kinds.items()])
+        yield Finding(f"Not everything is there and in order: {each}; the last section lists it.")
+    notes = analysis.descriptives["note"]
+    degenerate = int(((notes != "") & notes.notna()).sum())
+    if degenerate:
+        rows = counted(degenerate, "row")
+        yield Finding(f"Degenerate groups: {rows} of the descriptive table with a note.")
+    yield Finding(
+        f"Tests decide at the level {analysis.alpha:g}, each by itself unless called adjusted."
+    )

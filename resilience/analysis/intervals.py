@@ -1,0 +1,107 @@
+"""Intervals for standard deviations, for every cell of the figure that compares spread."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from resilience.analysis.families import Family, families, split_roles
+from resilience.analysis.spread import (
+    SMALLEST,
+    Sample,
+    bonett_interval,
+    chi_square_interval,
+    multiple_comparison_intervals,
+)
+from resilience.analysis.variances import missing_levels
+
+TOO_FAR = "kurtosis too far from the other groups'"
+METHODS = ("bonferroni", "bonett", "multiple_comparison")
+
+
+def sd_intervals(
+    rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str], alpha: float
+) -> pd.DataFrame:
+    """Intervals for the standard deviation of every sample in every family, by three methods.
+
+    `bonferroni` (normal observations, chi-square) and `bonett` are confidence intervals of level
+    1 - alpha / k for the k levels of a family, so 1 - alpha for all of them together;
+    `multiple_comparison` gives intervals that overlap unless Banga and Fox's test tells their
+    groups apart. `sd` of grouping `centred` pools the cells' variances, with one degree of
+    freedom less per cell.
+    """
+    lines = []
+    _, level, _ = split_roles(factors)
+    for response in responses:
+        for family in families(rows.dropna(subset=[response]), response, factors):
+            compared = _compared(family, alpha)
+            for position, (value, sample) in enumerate(
+                zip(family.levels, family.samples, strict=True)
+            ):
+                for method in METHODS:
+                    confidence, low, high, note = _interval(
+                        method, family, sample, compared[position], alpha
+                    )
+                    lines.append(
+                        {
+                            "response": response,
+                            **family.names,
+                            level: value,
+                            "grouping": family.grouping,
+                            "n": sample.size,
+                            "sd": sample.sd if sample.size and sample.df > 0 else np.nan,
+                            "method": method,
+                            "level": confidence,
+                            "low": low,
+                            "high": high,
+                            "note": note or missing_levels(family, factors),
+                        }
+                    )
+    group, _, treatment = split_roles(factors)
+    names = [name for name in (group, treatment, level) if name]
+    figures = ["grouping", "n", "sd", "method", "level", "low", "high", "note"]
+    return pd.DataFrame(lines, columns=["response", *names, *figures])
+
+
+def _interval(
+    method: str, family: Family, sample: Sample, compared: tuple[float, float, str], alpha: float
+) -> tuple[float, float, float, str]:
+    """Level, low, high, and why there is none."""
+    confidence = 1 - alpha / max(len(family.present), 1)
+    if method == "multiple_comparison":
+        return 1 - alpha, *compared
+    flaw = _flaw(sample, SMALLEST if method == "bonett" else 2)
+    if flaw:
+        return confidence, np.nan, np.nan, flaw
+    try:
+        interval = chi_square_interval if method == "bonferroni" else bonett_interval
+        return confidence, *interval(sample, confidence), ""
+    except ValueError as error:
+        return confidence, np.nan, np.nan, str(error)
+
+
+def _compared(family: Family, alpha: float) -> list[tuple[float, float, str]]:
+    """Low, high and note of the multiple-comparison interval of each sample."""
+    flaws = [_flaw(sample, SMALLEST) for sample in family.samples]
+    sound = [i for i, flaw in enumerate(flaws) if not flaw]
+    lines = [(np.nan, np.nan, flaw or "nothing to compare with") for flaw in flaws]
+    if len(sound) < 2 or any(family.samples[i].size and flaws[i] for i in range(len(flaws))):
+        others = "another group is constant or too small to compare with"
+        return [
+            (low, high, note if flaws[i] or len(sound) < 2 else others)
+            for i, (low, high, note) in enumerate(lines)
+        ]
+    found = multiple_comparison_intervals([family.samples[i] for i in sound], alpha)
+    for i, (low, high) in zip(sound, found, strict=True):
+        lines[i] = (low, high, "") if low <= high else (np.nan, np.nan, TOO_FAR)
+    return lines
+
+
+def _flaw(sample: Sample, smallest: int) -> str:
+    if not sample.size:
+        return "no observations"
+    if sample.size < smallest or sample.df < 1:
+        return f"fewer than {max(smallest, 2)} observations"
+    if sample.constant:
+        return "constant group"
+    return ""

@@ -1,0 +1,78 @@
+"""Numbers and names as people print them."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+TESTS = {
+    "brown_forsythe": "Brown-Forsythe",
+    "banga_fox": "Multiple comparisons",
+    "levene": "Levene",
+    "fligner": "Fligner-Killeen",
+    "bartlett": "Bartlett",
+    "f": "F",
+    "welch": "Welch's F",
+    "kruskal_wallis": "Kruskal-Wallis",
+    "permutation": "permutation",
+}
+P_COLUMNS = ("p", "p_adjusted", "p_permutation")
+COUNT_COLUMNS = ("df", "df1", "df2")  # which need not be whole numbers
+
+
+def level_text(level: object) -> str:
+    """Write a factor's level as people do: 1e-5, not 1e-05 or 0.00001."""
+    if isinstance(level, float):
+        mantissa, _, exponent = repr(float(level)).removesuffix(".0").partition("e")
+        return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+    return "" if level is None or level is pd.NA else str(level)
+
+
+def p_text(p: float) -> str:
+    """Write `p = 0.41`, `p = 0.003`, `p < 0.001`, or `p undefined` where there is none."""
+    if math.isnan(p):
+        return "p undefined"
+    digits = p_digits(p)
+    return f"p {digits}" if digits[0] in "<>" else f"p = {digits}"
+
+
+def p_digits(p: float) -> str:
+    """Write a p value without its letter: `0.41`, `0.003`, `< 0.001`."""
+    if p < 0.001:
+        return "< 0.001"
+    if p > 0.99:
+        return "> 0.99"
+    return f"{p:.2f}" if p >= 0.095 else f"{p:.3f}"
+
+
+def number_text(value: float, digits: int = 3) -> str:
+    """Write a number to so many significant digits, with an exponent only where it needs one."""
+    if math.isnan(value):
+        return "undefined"
+    if value == 0 or math.isinf(value):
+        return f"{value:g}"
+    if 1e-4 <= abs(value) < 1e6:
+        places = digits - 1 - math.floor(math.log10(abs(value)))
+        return f"{value:.{max(0, places)}f}"
+    return f"{value:.{digits - 1}e}"
+
+
+def listing(parts: Sequence[str]) -> str:
+    """Write `a`, `a and b`, or `a, b and c`."""
+    return " and ".join([*([", ".join(parts[:-1])] if len(parts) > 1 else []), *parts[-1:]])
+
+
+def counted(number: int, noun: str) -> str:
+    """Write `1 trial` or `2 trials`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def cell_text(column: str, value: object) -> str:
+    """Write an entry of a table: counts whole, p values as in papers, other numbers rounded."""
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if not isinstance(value, float):
+        return str(value)
+    if column in COUNT_COLUMNS and value.is_integer():
+        return f"{value:.0f}"
+    return p_digits(value) if column in P_COLUMNS else number_text(value, 4)
