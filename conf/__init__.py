@@ -1,0 +1,1 @@
+"""The configuration files of the program, installed as `resilience.conf`."""

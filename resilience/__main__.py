@@ -56,8 +56,8 @@ def main() -> None:
             run()
         except Exception as error:  # of one trial; the others have results
             failure = error
-        if "resilience.trial" in sys.modules:  # trials were run in this process
-            from resilience.trial import check_all_weights
+        if "resilience.subject" in sys.modules:  # trials were run in this process
+            from resilience.subject import check_all_weights
 
             check_all_weights()
         analyse_finished()

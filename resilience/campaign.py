@@ -26,7 +26,7 @@ class Campaign(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Write the configuration, the versions and the machine to the campaign's directory."""
         directory = Path(config.hydra.sweep.dir)
-        of_trials = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        of_trials = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         document = {
             "schema": 1,
             "overrides": list(config.hydra.overrides.task),

@@ -1,6 +1,5 @@
 """Training a network from nothing on a small set of images, once."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from tqdm import tqdm
 from resilience.cache import DamagedCacheError, made_once
 from resilience.datasets import Images
 from resilience.preprocessing import Preprocessing
+from resilience.weights import state_sha256
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +45,6 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.optimizer not in ("adamw", "sgd"):
             raise ValueError(f"model.fit.optimizer must be adamw or sgd, got {self.optimizer!r}")
-
-
-def state_sha256(state: dict[str, Tensor]) -> str:
-    """sha256 of named tensors, by name: names, types, shapes, and bytes in row-major order."""
-    content = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        content.update(
-            tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-        )
-    return content.hexdigest()
 
 
 def fitted_state(

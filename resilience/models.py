@@ -8,17 +8,14 @@ from typing import Any
 
 import torch
 import torchvision
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from resilience.cache import cache_directory
 from resilience.datasets import Dataset, load_images
-from resilience.fitting import Recipe, fitted_state, state_sha256
+from resilience.fitting import Recipe, fitted_state
 from resilience.identity import digest
 from resilience.preprocessing import Preprocessing
-
-_TRAINING_HEADS = ("AuxLogits.", "aux1.", "aux2.")
-"""Parts of torchvision's GoogLeNet and InceptionV3 that evaluation never runs."""
+from resilience.weights import load_file, state_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +171,7 @@ def load_classifier(
             state = _fitted(model, network, dataset, preprocessing, device)
             network.load_state_dict(state)
         elif model.weights != "none":
-            _load_file(model, network)
+            load_file(network, _existing_file(model))
     network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
     outputs = _outputs(network, preprocessing, device)
     if outputs != classes:
@@ -229,43 +226,12 @@ def _fitted(
     return fitted_state(path, network, images, preprocessing, model.recipe, device)
 
 
-def _load_file(model: Model, network: nn.Module) -> None:
-    """Load weights from a file, every key and shape as the network has them."""
+def _existing_file(model: Model) -> Path:
     path = Path(model.weights).expanduser()
     if not path.is_file():
         choices = ", ".join(["fit", "none", *_torchvision_weights(model)])
         raise ValueError(f"model.weights={model.weights} is no file and not one of {choices}")
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and pickle raise nearly anything for a foreign file
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{path} can't be read as weights: {reason}") from error
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path} holds no state dict (tensors by name)")
-    wanted = network.state_dict()
-    state = {
-        name: tensor
-        for name, tensor in state.items()
-        if name in wanted or not name.startswith(_TRAINING_HEADS)
-    }
-    wrong = {
-        "missing": wanted.keys() - state.keys(),
-        "unexpected": state.keys() - wanted.keys(),
-        "of another shape": {
-            name for name in wanted.keys() & state.keys() if wanted[name].shape != state[name].shape
-        },
-    }
-    complaints = [
-        f"{len(names)} {what} ({', '.join(sorted(names)[:3])}{', ...' if len(names) > 3 else ''})"
-        for what, names in wrong.items()
-        if names
-    ]
-    if complaints:
-        raise ValueError(f"{path} holds no weights of {model.name}: {'; '.join(complaints)}")
-    network.load_state_dict(state)
+    return path
 
 
 def _outputs(network: nn.Module, preprocessing: Preprocessing, device: torch.device) -> int:

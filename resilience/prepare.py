@@ -40,7 +40,7 @@ def main() -> None:
         for overrides in subjects(arguments.overrides):
             trial = build_trial(compose_trial(overrides))
             from resilience.evaluation import accuracy
-            from resilience.trial import prepare
+            from resilience.subject import prepare
 
             subject = prepare(trial.model, trial.dataset, trial.device, trial.batch_size)
             error = accuracy(subject.golden, subject.images.labels).top1_error

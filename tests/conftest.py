@@ -19,9 +19,9 @@ def own_cache(
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("RESILIENCE_CACHE", str(cache))
     yield cache
-    from resilience import trial
+    from resilience import subject
 
-    trial._subjects.clear()
+    subject._subjects.clear()
 
 
 @pytest.fixture

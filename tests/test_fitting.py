@@ -9,8 +9,9 @@ import torch
 
 from resilience import fitting
 from resilience.datasets import Images
-from resilience.fitting import Recipe, fit, fitted_state, state_sha256
+from resilience.fitting import Recipe, fit, fitted_state
 from resilience.preprocessing import Preprocessing
+from resilience.weights import state_sha256
 from tests.conftest import SmallNetwork
 
 CPU = torch.device("cpu")

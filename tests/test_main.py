@@ -103,7 +103,7 @@ BAD_INPUT = {
     ),
     "a wrong weights file": (
         ["model.weights=wrong.pth"],
-        "wrong.pth holds no weights of squeezenet",
+        "wrong.pth holds other weights than the network's",
     ),
     "weights for other labels": (["model.weights=right.pth"], "2 of another shape"),
     "an unknown device": (["device=tpu"], "device must be auto, cpu"),

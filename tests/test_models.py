@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from resilience.datasets import Dataset
-from resilience.fitting import state_sha256
 from resilience.models import (
     Model,
     choose_preprocessing,
@@ -22,6 +21,7 @@ from resilience.models import (
 )
 from resilience.preprocessing import Preprocessing
 from resilience.sources import Digits
+from resilience.weights import state_sha256
 from tests.conftest import SmallNetwork
 
 CPU = torch.device("cpu")
@@ -117,7 +117,7 @@ def write_wrong(path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("missing", r"holds no weights of small: 1 missing \(head.bias\)"),
+        ("missing", r"holds other weights than the network's: 1 missing \(head.bias\)"),
         ("unexpected", r"1 unexpected \(tail.bias\)"),
         ("shape", r"1 of another shape \(head.bias\)"),
         ("noise", "can't be read as weights"),

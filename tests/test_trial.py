@@ -19,7 +19,7 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from resilience import trial as trials
+from resilience import subject as subjects
 from resilience.datasets import Dataset, balanced_choice
 from resilience.injection import RestorationError
 from resilience.models import Model, torchvision_network
@@ -27,7 +27,8 @@ from resilience.perturbations import Random, Zero
 from resilience.preprocessing import Preprocessing
 from resilience.sites import Layerwise, Paper, Uniform
 from resilience.sources import ImageNet
-from resilience.trial import Choice, Trial, check_all_weights, prepare, run_trial
+from resilience.subject import check_all_weights, prepare
+from resilience.trial import Choice, Trial, run_trial
 from tests.conftest import SmallNetwork
 
 SITES = {"paper": Paper(), "layerwise": Layerwise(), "uniform": Uniform()}
@@ -288,8 +289,8 @@ def test_an_independent_implementation_agrees_on_real_images(
 def test_successive_trials_share_what_they_work_on() -> None:
     first, second = trial_of(), trial_of(replica=5, frate=0.1)
     arguments = ("model", "dataset", "device", "batch_size")
-    subjects = [prepare(*(getattr(t, name) for name in arguments)) for t in (first, second)]
-    assert subjects[0] is subjects[1]
+    one, other = (prepare(*(getattr(t, name) for name in arguments)) for t in (first, second))
+    assert one is other
 
 
 def test_the_fingerprint_speaks_of_what_determines_the_numbers() -> None:
@@ -318,7 +319,7 @@ def test_a_golden_run_of_another_network_is_not_believed(own_cache: Path) -> Non
 
     one = trial_of(frate=0.0)
     assert run_trial(one)[0].corrupted["masked_rate"] == 1
-    trials._subjects.clear()
+    subjects._subjects.clear()
     other = dataclasses.replace(one, model=dataclasses.replace(one.model, build=Other))
     assert run_trial(other)[0].corrupted["masked_rate"] == 1
     assert len(list((own_cache / "golden").glob("*.safetensors"))) == 1
@@ -337,7 +338,7 @@ def test_a_golden_run_that_is_not_finite_is_refused() -> None:
 def test_weights_that_changed_during_a_campaign_are_noticed() -> None:
     run_trial(trial_of())
     check_all_weights()
-    (subject,) = trials._subjects.values()
+    (subject,) = subjects._subjects.values()
     subject.classifier.network.get_submodule("head").bias[0] += 1  # type: ignore
     with pytest.raises(RestorationError, match="not those that were loaded"):
         check_all_weights()

@@ -1,0 +1,70 @@
+"""Weights: files of them, and what tells some from others."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+_TRAINING_HEADS = ("AuxLogits.", "aux1.", "aux2.")
+"""Parts of torchvision's GoogLeNet and InceptionV3 that evaluation never runs."""
+
+
+def state_sha256(state: Mapping[str, Tensor]) -> str:
+    """sha256 of named tensors, by name: names, types, shapes, and bytes in row-major order."""
+    content = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        row_major = tensor.detach().cpu().contiguous().reshape(-1)
+        content.update(row_major.view(torch.uint8).numpy().data)
+    return content.hexdigest()
+
+
+def load_file(network: nn.Module, path: Path) -> None:
+    """Load a network's weights from a .pth or .safetensors file, which must fit key by key.
+
+    Entries of heads that only training runs may be there though the network has none.
+
+    Raises
+    ------
+    ValueError
+        If the file can't be read, holds no state dict, or one of another network; says how.
+    """
+    state = _read(path)
+    wanted = network.state_dict()
+    state = {
+        name: tensor
+        for name, tensor in state.items()
+        if name in wanted or not name.startswith(_TRAINING_HEADS)
+    }
+    wrong = {
+        "missing": wanted.keys() - state.keys(),
+        "unexpected": state.keys() - wanted.keys(),
+        "of another shape": {
+            name for name in wanted.keys() & state.keys() if wanted[name].shape != state[name].shape
+        },
+    }
+    complaints = [
+        f"{len(names)} {what} ({', '.join(sorted(names)[:3])}{', ...' if len(names) > 3 else ''})"
+        for what, names in wrong.items()
+        if names
+    ]
+    if complaints:
+        raise ValueError(f"{path} holds other weights than the network's: {'; '.join(complaints)}")
+    network.load_state_dict(state)
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            state = safetensors.torch.load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and pickle raise nearly anything for a foreign file
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} can't be read as weights: {reason}") from error
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{path} holds no state dict (tensors by name)")
+    return state
