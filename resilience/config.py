@@ -153,7 +153,7 @@ def build_trial(config: DictConfig) -> "Trial":
             name=dataset["name"],
             source=partial(instantiate, images, _convert_="all"),
             fit=partial(instantiate, dataset["fit"], _convert_="all") if dataset["fit"] else None,
-            parameters=_without(dataset, ("fit", "weights")),
+            parameters=_without(dataset, ("weights",)),
             image_size=dataset["image_size"],
             limit=dataset["limit"],
             seed=dataset["seed"],

@@ -108,7 +108,10 @@ class Images:
 
 
 def load_images(dataset: Dataset, preprocessing: Preprocessing) -> Images:
-    """Decode the images of a dataset, once for each preprocessing; later calls read the cache.
+    """Decode the images of a dataset.
+
+    Those of files are decoded once for each preprocessing, and then read from the cache until a
+    file changes. Where a source has no files, nothing would tell that it has changed.
 
     Raises
     ------
@@ -120,19 +123,20 @@ def load_images(dataset: Dataset, preprocessing: Preprocessing) -> Images:
     if not len(labels):
         raise ValueError(f"dataset {dataset.name} has no images")
     chosen = balanced_choice(labels, dataset.limit, dataset.seed)
+    classes = len(source.classes) if hasattr(source, "classes") else int(labels.max()) + 1
+    if not hasattr(source, "samples"):
+        return _decode(source, chosen, preprocessing, dataset, classes)
     key = digest(
         {
             "dataset": dict(dataset.parameters),
             "skip_corrupt": dataset.skip_corrupt,
             "pixels": [preprocessing.resize, preprocessing.crop, preprocessing.interpolation],
-            "chosen": [int(i) for i in chosen],
             "files": _listing(source, chosen),
         }
     )
-    classes = len(source.classes) if hasattr(source, "classes") else int(labels.max()) + 1
     return made_once(
         cache_directory() / "images" / f"{dataset.name}-{key[:16]}.safetensors",
-        make=lambda path: _decode(source, chosen, preprocessing, dataset, path),
+        make=lambda path: _write(_decode(source, chosen, preprocessing, dataset, classes), path),
         load=lambda path: _read(path, classes),
     )
 
@@ -162,8 +166,6 @@ def balanced_choice(labels: NDArray[np.int64], limit: int | None, seed: int) -> 
 
 def _listing(source: Source, chosen: NDArray[np.int64]) -> list[tuple[str, int, int]]:
     """Name, size and time of the chosen images' files, so that another file is noticed."""
-    if not hasattr(source, "samples"):
-        return []
     files = [Path(source.samples[i][0]) for i in chosen]
     return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
@@ -173,8 +175,8 @@ def _decode(
     chosen: Sequence[int] | NDArray[np.int64],
     preprocessing: Preprocessing,
     dataset: Dataset,
-    path: Path,
-) -> None:
+    classes: int,
+) -> Images:
     pixels, labels = [], []
     for i in tqdm(chosen, f"decoding {dataset.name}", unit="image", disable=None, leave=False):
         try:
@@ -192,8 +194,13 @@ def _decode(
         labels.append(int(label))
     if not labels:
         raise ValueError(f"no image of dataset {dataset.name} can be decoded")
-    tensors = {"pixels": torch.stack(pixels), "labels": torch.tensor(labels)}
-    save_file(tensors, path, {"sha256": _sha256(tensors["pixels"], tensors["labels"])})
+    stacked, truth = torch.stack(pixels), torch.tensor(labels)
+    return Images(stacked, truth, classes, _sha256(stacked, truth))
+
+
+def _write(images: Images, path: Path) -> None:
+    tensors = {"pixels": images.pixels, "labels": images.labels}
+    save_file(tensors, path, {"sha256": images.sha256})
 
 
 def _read(path: Path, classes: int) -> Images:
@@ -201,12 +208,12 @@ def _read(path: Path, classes: int) -> Images:
         with safe_open(path, "pt") as file:
             claimed = file.metadata()["sha256"]
         tensors = load_file(path)
-        images = Images(tensors["pixels"], tensors["labels"], classes, claimed)
+        pixels, labels = tensors["pixels"], tensors["labels"]
     except (SafetensorError, KeyError, TypeError) as error:
         raise DamagedCacheError(str(error)) from error
-    if _sha256(images.pixels, images.labels) != claimed:
+    if _sha256(pixels, labels) != claimed:
         raise DamagedCacheError("the images are not those that were decoded")
-    return images
+    return Images(pixels, labels, classes, claimed)
 
 
 def _sha256(pixels: Tensor, labels: Tensor) -> str:

@@ -108,8 +108,10 @@ def test_a_file_that_changed_is_decoded_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
-def test_a_damaged_cache_file_is_made_again(own_cache: Path, damage: str) -> None:
-    dataset = dataset_of(lambda: Digits("test"), limit=10)
+def test_a_damaged_cache_file_is_made_again(tmp_path: Path, own_cache: Path, damage: str) -> None:
+    for i in range(3):
+        photograph(tmp_path / "a" / f"{i}.png", i)
+    dataset = dataset_of(lambda: image_folder(str(tmp_path)))
     before = load_images(dataset, SMALL)
     (path,) = (own_cache / "images").glob("*.safetensors")
     content = bytearray(path.read_bytes())
@@ -163,6 +165,14 @@ def test_folders_that_can_not_be_used_are_told_clearly(tmp_path: Path) -> None:
 def test_a_source_without_images_is_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no images"):
         load_images(dataset_of(list), SMALL)
+
+
+def test_a_source_without_files_is_never_taken_from_the_cache() -> None:
+    shades = [10, 20]
+    dataset = dataset_of(lambda: [(Image.new("L", (9, 9), shade), 0) for shade in shades])
+    before = load_images(dataset, SMALL)
+    shades[0] = 30
+    assert load_images(dataset, SMALL).sha256 != before.sha256
 
 
 def test_any_sequence_of_images_and_labels_is_a_source() -> None:

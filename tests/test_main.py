@@ -15,6 +15,7 @@ from resilience.results import find_results, read_result
 
 RUN = [sys.executable, "-m", "resilience"]
 SMALL = ["model.weights=none", "dataset.limit=20", "threads=1"]
+QUICK = [*SMALL, "analysis.enabled=false"]
 
 
 def run(
@@ -33,7 +34,7 @@ def run(
 
 def test_the_command_of_record_with_small_models(tmp_path: Path) -> None:
     sweep = ["-m", "model=squeezenet1_1,shufflenet_v2_x1_0", "frate=1e-5,3e-5,2e-4"]
-    done = run([*sweep, "perturb=zero,random", "replica=0,1", *SMALL], tmp_path)
+    done = run([*sweep, "perturb=zero,random", "replica=0,1", *QUICK], tmp_path)
     assert done.returncode == 0, done.stderr
     results = [read_result(path) for path in find_results(tmp_path / "multirun")]
     assert len(results) == 2 * 3 * 2 * 2
@@ -144,7 +145,7 @@ def test_an_error_prints_nothing_else(tmp_path: Path) -> None:
 
 def test_a_failing_trial_does_not_stop_the_others(tmp_path: Path) -> None:
     done = run(
-        ["-m", "model=shufflenet_v2_x1_0", "frate=1e-12,1e-4", "replica=0", *SMALL], tmp_path
+        ["-m", "model=shufflenet_v2_x1_0", "frate=1e-12,1e-4", "replica=0", *QUICK], tmp_path
     )
     assert done.returncode == 1
     assert "error: frate=1e-12" in done.stderr

@@ -46,6 +46,21 @@ def test_results_know_neither_torch_nor_hydra(name: str) -> None:
     assert not packages(PACKAGE / f"{name}.py") & {"torch", "torchvision", "hydra", "omegaconf"}
 
 
+@pytest.mark.parametrize(
+    "module", sorted((PACKAGE / "analysis").glob("*.py")), ids=lambda path: path.name
+)
+def test_analysis_never_imports_torch(module: Path) -> None:
+    assert not packages(module) & {"torch", "torchvision"}
+    own = {found for found in imports(module) if found.startswith("resilience.")}
+    allowed = (
+        "resilience.analysis",
+        "resilience.results",
+        "resilience.files",
+        "resilience.identity",
+    )
+    assert all(found.startswith(allowed) for found in own)
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_hydra_is_known_at_the_edge_only(module: Path) -> None:
     at_the_edge = module.stem in HYDRA_MAY_BE_KNOWN_TO and module.parent == PACKAGE
