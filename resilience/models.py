@@ -67,7 +67,11 @@ def resolve_device(name: str) -> torch.device:
     ValueError
         For an unknown device, or one that this machine has not.
     """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.mps.is_available()}
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if name == "auto":
         name = next(kind for kind in ("cuda", "mps", "cpu") if there[kind])
     kind, _, index = name.partition(":")

@@ -1,6 +1,7 @@
 """What all tests share: a cache of their own, and real data where it is to be had."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +20,8 @@ def own_cache(
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("RESILIENCE_CACHE", str(cache))
     yield cache
-    from resilience import subject
-
-    subject._subjects.clear()
+    if loaded := sys.modules.get("resilience.subject"):
+        loaded._subjects.clear()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from matplotlib.typing import LineStyleType
 from resilience.files import replacing
 
 WIDTH = 7.2  # inches: the text width of a page
+SHARP = 2000  # points; more are drawn as an image inside the SVG, to keep it small
 INK, FAINT, RULE = "#1a1a1a", "#5f6368", "#d5d7da"
 
 # Okabe and Ito's colours without their yellow, which vanishes on white paper.
@@ -152,7 +153,7 @@ def save(figure: Figure, directory: Path, name: str) -> tuple[Path, Path]:
     svg, png = directory / f"{name}.svg", directory / f"{name}.png"
     with replacing(png) as path:
         figure.savefig(path, format="png", metadata={"Software": None})
-    figure.set_layout_engine("none")  # laid out by now, and that is the slow part
+    figure.set_layout_engine(None)  # laid out by now; an engine has all drawn once more
     with replacing(svg) as path:
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
     return svg, png

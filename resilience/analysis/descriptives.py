@@ -12,10 +12,12 @@ from resilience.analysis.families import split_roles
 
 QUARTILE_METHOD: Final = "weibull"
 FENCE = 1.5
-STATISTICS = (
+COLUMNS = (
+    *("response", "grouping"),
     *("n", "mean", "sd", "se", "ci_low", "ci_high", "min", "q1", "median", "q3", "max", "iqr"),
     *("skewness", "kurtosis", "outliers", "quartile_method", "note"),
 )
+"""Those of the factors stand after `grouping`."""
 
 
 def descriptives(
@@ -43,7 +45,7 @@ def descriptives(
                 labels = dict.fromkeys(factors, "") | dict(zip(names, cell, strict=True))
                 named = {"response": response, "grouping": grouping, **labels}
                 lines.append(named | describe(values, alpha))
-    return pd.DataFrame(lines, columns=["response", "grouping", *factors, *STATISTICS])
+    return pd.DataFrame(lines, columns=[*COLUMNS[:2], *factors, *COLUMNS[2:]])
 
 
 def describe(values: NDArray[np.float64], alpha: float) -> dict[str, Any]:

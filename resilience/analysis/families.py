@@ -50,19 +50,18 @@ def split_roles(factors: Sequence[str]) -> tuple[str | None, str, str | None]:
 def families(rows: pd.DataFrame, response: str, factors: Sequence[str]) -> Iterator[Family]:
     """Every family of the rows, per grouping; with fewer than three factors only `centred`."""
     group, level, treatment = split_roles(factors)
-    centred = cell_residuals(rows, response, factors)
-    frame = rows[list(factors)].assign(raw=rows[response].astype(float), centred=centred)
-    levels = tuple(sorted(frame[level].unique()))
-    groups = [({}, frame)] if group is None else _by(frame, group)
+    raw, centred = rows[response].astype(float), cell_residuals(rows, response, factors)
+    levels = tuple(sorted(rows[level].unique()))
+    groups = [({}, rows)] if group is None else _by(rows, group)
     for names, part in groups:
         if treatment is None:
-            yield _family("centred", names, part, "centred", level, levels)
+            yield _family("centred", names, part, centred, level, levels)
             continue
         for own, cell in _by(part, treatment):
-            yield _family("per_perturb", names | own, cell, "raw", level, levels)
+            yield _family("per_perturb", names | own, cell, raw, level, levels)
         pooled = names | {treatment: ""}
-        yield _family("centred", pooled, part, "centred", level, levels, treatment)
-        yield _family("pooled", pooled, part, "raw", level, levels)
+        yield _family("centred", pooled, part, centred, level, levels, treatment)
+        yield _family("pooled", pooled, part, raw, level, levels)
 
 
 def cell_residuals(rows: pd.DataFrame, response: str, factors: Sequence[str]) -> pd.Series:
@@ -81,7 +80,7 @@ def _family(
     grouping: str,
     names: dict[str, Any],
     rows: pd.DataFrame,
-    column: str,
+    values: pd.Series,
     level: str,
     levels: tuple[Any, ...],
     centred_by: str | None = None,
@@ -90,5 +89,5 @@ def _family(
     for value in levels:
         here = rows[rows[level] == value]
         means = 1 if centred_by is None else here[centred_by].nunique()
-        samples.append(Sample(np.sort(here[column].to_numpy(float)), len(here) - means))
+        samples.append(Sample(np.sort(values[here.index].to_numpy(float)), len(here) - means))
     return Family(grouping, names, levels, tuple(samples))

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from resilience.analysis.appearance import (
     FAINT,
+    SHARP,
     empty,
     heading,
     legend_below,
@@ -15,8 +16,6 @@ from resilience.analysis.appearance import (
     sheet,
 )
 from resilience.analysis.layout import Layout, label_of, title_of
-
-SHARP = 2000  # points; more are drawn as an image inside the SVG, to keep it small
 
 
 def residuals(layout: Layout, response: str, note: str) -> Figure:

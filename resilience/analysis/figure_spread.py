@@ -13,6 +13,7 @@ from matplotlib.typing import LineStyleType
 from resilience.analysis.appearance import (
     FAINT,
     INK,
+    SHARP,
     categories,
     empty,
     heading,
@@ -21,18 +22,20 @@ from resilience.analysis.appearance import (
     sheet,
 )
 from resilience.analysis.layout import Layout, counts_text, label_of, rows_of, title_of
-from resilience.analysis.wording import TESTS, p_text
+from resilience.analysis.wording import p_text, short_exponents
 
 TREATMENT_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "p")
-SHARP = 2000  # points; more are drawn as an image inside the SVG, to keep it small
-METHODS: dict[
-    str, tuple[str, LineStyleType, bool]
-] = {  # each with its dashes and whether it takes the model's colour
+# Each method with its dashes and whether it takes the model's colour.
+METHODS: dict[str, tuple[str, LineStyleType, bool]] = {
     "multiple_comparison": ("multiple comparisons (Banga and Fox)", "-", True),
     "bonett": ("Bonett, Bonferroni-adjusted", (0, (4, 1.5)), True),
     "bonferroni": ("normal (chi-square), Bonferroni-adjusted", (0, (1, 1)), False),
 }
-SHOWN_TESTS = ("brown_forsythe", "banga_fox", "bartlett")
+TESTS = {
+    "brown_forsythe": "Brown-Forsythe",
+    "banga_fox": "Multiple comparisons",
+    "bartlett": "Bartlett",
+}
 REACH = 6.0  # an interval is cut at so many times the largest standard deviation
 
 
@@ -194,7 +197,7 @@ def _intervals(
         own = intervals[intervals["frate"] == rate]
         reason = "" if len(own) else "no trials"
         if len(own) and own["low"].isna().all():
-            reason = str(own["note"].iloc[0]) or "no interval"
+            reason = short_exponents(own["note"].iloc[0]) or "no interval"
         axes.text(
             0.03, place + 0.36, reason, size=6, color=FAINT, va="center",
             transform=axes.get_yaxis_transform(),
@@ -208,7 +211,7 @@ def _intervals(
 def _p_values(tests: pd.DataFrame) -> str:
     """List the variance tests' p values, as Minitab prints them beside the intervals."""
     p = {row.test: row.p for row in rows_of(tests)}
-    return "\n".join(f"{TESTS[test]} {p_text(p[test])}" for test in SHOWN_TESTS if test in p)
+    return "\n".join(f"{name} {p_text(p[test])}" for test, name in TESTS.items() if test in p)
 
 
 def _treatment(place: int) -> str:

@@ -9,22 +9,39 @@ from matplotlib.figure import Figure
 from resilience.analysis import figure_means, figure_residuals, figure_spread
 from resilience.analysis.appearance import Plate, house_style, save
 from resilience.analysis.layout import Layout, layout_of, title_of
-from resilience.analysis.model import Analysis
+from resilience.analysis.model import RESPONSES, Analysis
 from resilience.analysis.wording import p_text
 
 Drawing = tuple[str, str, str, Figure]  # stem of the files, title, how to read it
+
+NAMES = (
+    "figure1_mean_by_rate",
+    *(f"figure1_{response}" for response in RESPONSES[1:]),
+    "figure2_box_plots",
+    "figure3_standard_deviations",
+    "figure3_per_perturbation",
+    "figure3_pooled",
+    "interaction",
+    "cell_means",
+    "residuals",
+)
+"""Stems of the files that a campaign's figures may have."""
 
 
 def draw_figures(analysis: Analysis, directory: Path) -> tuple[Plate, ...]:
     """Draw the figures into a directory, in the order of the report.
 
-    All figures show the first response; of the others, the mean by rate is drawn too.
+    All figures show the first response; of the others, the mean by rate is drawn too. Figures of
+    an earlier analysis that this one lacks are removed.
     """
     with house_style():
         plates = []
         for name, title, caption, figure in drawings(analysis):
             svg, png = save(figure, directory, name)
             plates.append(Plate(name, title, caption, svg, png))
+    for name in set(NAMES) - {plate.name for plate in plates}:
+        for suffix in (".svg", ".png"):
+            (directory / f"{name}{suffix}").unlink(missing_ok=True)
     return tuple(plates)
 
 

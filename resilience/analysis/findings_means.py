@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from resilience.analysis.document import Finding
 from resilience.analysis.layout import Layout, rows_of, title_of
 from resilience.analysis.model import Analysis
-from resilience.analysis.wording import listing, number_text, p_text
+from resilience.analysis.wording import listing, number_text, p_text, short_exponents
 
 MANY = 8  # models; of more, only the extremes are told
 LOGIT = "_logit"
@@ -52,20 +52,20 @@ def _growth(analysis: Analysis, layout: Layout) -> Iterator[Finding]:
     rises = []
     for model in layout.models:
         own = table[table["model"] == model].set_index("frate")["mean"]
-        steps = [(rate, float(own[rate])) for rate in layout.rates if rate in own.index]
+        steps = [(f"at {rate}", float(own[rate])) for rate in layout.rates if rate in own.index]
         if model in golden:
-            steps.insert(0, ("golden", golden[model]))
+            steps.insert(0, ("(golden)", golden[model]))
         if len(steps) > 1:
             rises.append((steps[-1][1] - steps[0][1], model, steps))
     if len(rises) > MANY:
         rises = [min(rises), max(rises)]
     for rise, model, steps in rises:
         shown = steps if len(steps) <= 5 else [steps[0], steps[-1]]
-        path = ", ".join(f"{number_text(mean)} at {rate}" for rate, mean in shown)
+        path = ", ".join(f"{number_text(mean)} {where}" for where, mean in shown)
         subject = f"{model}: mean" if model else "Mean"
         sign = "+" if rise >= 0 else ""
         yield Finding(
-            f"{subject} {title_of(response).lower()} is {path.replace('at golden', '(golden)')}: "
+            f"{subject} {title_of(response).lower()} is {path}: "
             f"{sign}{number_text(rise, 2)} in all."
         )
 
@@ -82,7 +82,7 @@ def _against_golden(analysis: Analysis) -> Iterator[Finding]:
         return
     differ = {name: int((rows["decision"] == "rejected").sum()) for name, rows in tested.items()}
     same = cells.loc[cells["decision"] != "rejected", "group_a"]
-    which = f"; not told apart: {'; '.join(same)}" if 0 < len(same) <= 6 else ""
+    which = f"; not told apart: {short_exponents('; '.join(same))}" if 0 < len(same) <= 6 else ""
     yield Finding(
         f"{differ['golden_t']} of {len(cells)} cells differ from golden in their mean "
         f"(one-sample t, Holm-adjusted){which}. By Wilcoxon's test, "

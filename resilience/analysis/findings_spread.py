@@ -9,7 +9,7 @@ import pandas as pd
 from resilience.analysis.document import Finding
 from resilience.analysis.layout import Layout, rows_of
 from resilience.analysis.model import Analysis
-from resilience.analysis.wording import listing, number_text, p_text
+from resilience.analysis.wording import listing, number_text, p_text, short_exponents
 
 Stratum = tuple[str, dict[str, Any]]  # how a sentence calls it, and its row of each test
 
@@ -84,7 +84,7 @@ def _verdicts(strata: Sequence[Stratum]) -> str:
         row = rows["brown_forsythe"]
         where = f" {name}" if name else ""
         if math.isnan(row.p):
-            texts.append(f"not testable{where} ({row.note})")
+            texts.append(f"not testable{where} ({short_exponents(row.note)})")
             continue
         value = f"{'' if texts else 'Brown-Forsythe '}{p_text(row.p)}"
         texts.append(f"{row.decision}{where} ({value})" if name else f"{row.decision}, {value}")

@@ -12,6 +12,8 @@ from resilience.identity import canonical_json
 from resilience.results import RESULT_FILE, DamagedResultError, Result, find_results, read_result
 
 FAILURE_FILE = "failure.json"
+GOLDEN_FIGURES = ("images", "top1_error", "top5_error", "mean_cross_entropy")
+"""Figures of a golden run that are kept beside those of each trial."""
 
 Problem = tuple[str, str, str]
 
@@ -56,7 +58,7 @@ def gather(paths: Sequence[Path]) -> Gathered:
     for directory in paths:
         if not directory.is_dir():
             raise UnfitObservationsError(f"{directory} is no directory")
-        before = len(rows)
+        readable = False
         campaign = directory.resolve().name
         for path in find_results(directory):
             try:
@@ -65,6 +67,7 @@ def gather(paths: Sequence[Path]) -> Gathered:
             except (DamagedResultError, KeyError, TypeError, OSError) as error:
                 problems.append((str(path), "damaged", _one_line(error)))
                 continue
+            readable = True
             first = seen.setdefault(canonical_json([result.trial, result.parameters]), path)
             if first is not path:
                 problems.append((str(path), "duplicate", f"the same trial as {first}"))
@@ -76,7 +79,7 @@ def gather(paths: Sequence[Path]) -> Gathered:
                 trial, reason = _failure(path)
                 failed.append(trial)
                 problems.append((str(path.parent), "failed", reason))
-        if len(rows) == before and not any(kind == "duplicate" for _, kind, _ in problems):
+        if not readable:
             raise UnfitObservationsError(f"no readable {RESULT_FILE} below {directory}")
     problems.extend(provenance.mixed())
     return Gathered(rows, failed, problems, provenance.summary())
@@ -85,14 +88,13 @@ def gather(paths: Sequence[Path]) -> Gathered:
 def _row(campaign: str, result: Result) -> dict[str, Any]:
     trial = result.trial
     names = ("model", "dataset", "sites", "perturb", "seed", "replica")
-    golden = ("images", "top1_error", "top5_error", "mean_cross_entropy")
     return {
         "kind": "trial",
         "campaign": campaign,
         **{name: trial[name] for name in names},
         "frate": float(trial["frate"]),
         **result.corrupted,
-        **{f"golden_{name}": result.golden[name] for name in golden},
+        **{f"golden_{name}": result.golden[name] for name in GOLDEN_FIGURES},
     }
 
 

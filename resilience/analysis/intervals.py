@@ -17,6 +17,8 @@ from resilience.analysis.variances import missing_levels
 
 TOO_FAR = "kurtosis too far from the other groups'"
 METHODS = ("bonferroni", "bonett", "multiple_comparison")
+COLUMNS = ("response", "grouping", "n", "sd", "method", "level", "low", "high", "note")
+"""Those of the factors, the level last, stand after `response`."""
 
 
 def sd_intervals(
@@ -31,17 +33,13 @@ def sd_intervals(
     freedom less per cell.
     """
     lines = []
-    _, level, _ = split_roles(factors)
+    group, level, treatment = split_roles(factors)
     for response in responses:
         for family in families(rows.dropna(subset=[response]), response, factors):
             compared = _compared(family, alpha)
-            for position, (value, sample) in enumerate(
-                zip(family.levels, family.samples, strict=True)
-            ):
+            for value, sample, own in zip(family.levels, family.samples, compared, strict=True):
                 for method in METHODS:
-                    confidence, low, high, note = _interval(
-                        method, family, sample, compared[position], alpha
-                    )
+                    confidence, low, high, note = _interval(method, family, sample, own, alpha)
                     lines.append(
                         {
                             "response": response,
@@ -57,10 +55,8 @@ def sd_intervals(
                             "note": note or missing_levels(family, factors),
                         }
                     )
-    group, _, treatment = split_roles(factors)
     names = [name for name in (group, treatment, level) if name]
-    figures = ["grouping", "n", "sd", "method", "level", "low", "high", "note"]
-    return pd.DataFrame(lines, columns=["response", *names, *figures])
+    return pd.DataFrame(lines, columns=[*COLUMNS[:1], *names, *COLUMNS[1:]])
 
 
 def _interval(
@@ -84,13 +80,14 @@ def _compared(family: Family, alpha: float) -> list[tuple[float, float, str]]:
     """Low, high and note of the multiple-comparison interval of each sample."""
     flaws = [_flaw(sample, SMALLEST) for sample in family.samples]
     sound = [i for i, flaw in enumerate(flaws) if not flaw]
-    lines = [(np.nan, np.nan, flaw or "nothing to compare with") for flaw in flaws]
-    if len(sound) < 2 or any(family.samples[i].size and flaws[i] for i in range(len(flaws))):
-        others = "another group is constant or too small to compare with"
-        return [
-            (low, high, note if flaws[i] or len(sound) < 2 else others)
-            for i, (low, high, note) in enumerate(lines)
-        ]
+    reason = ""
+    if len(sound) < 2:
+        reason = "nothing to compare with"
+    elif len(sound) < len(family.present):
+        reason = "another group is constant or too small to compare with"
+    lines = [(np.nan, np.nan, flaw or reason) for flaw in flaws]
+    if reason:
+        return lines
     found = multiple_comparison_intervals([family.samples[i] for i in sound], alpha)
     for i, (low, high) in zip(sound, found, strict=True):
         lines[i] = (low, high, "") if low <= high else (np.nan, np.nan, TOO_FAR)
@@ -101,7 +98,7 @@ def _flaw(sample: Sample, smallest: int) -> str:
     if not sample.size:
         return "no observations"
     if sample.size < smallest or sample.df < 1:
-        return f"fewer than {max(smallest, 2)} observations"
+        return f"fewer than {smallest} observations"
     if sample.constant:
         return "constant group"
     return ""

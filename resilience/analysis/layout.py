@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from resilience.analysis.families import split_roles
 from resilience.analysis.model import ROLES, Analysis, Observations
 from resilience.analysis.wording import level_text
 
@@ -84,9 +85,8 @@ class Layout:
 def layout_of(analysis: Analysis) -> Layout:
     """Find the levels of an analysis: models and perturbations by name, rates by size."""
     factors, everything = analysis.factors, analysis.trials
-    # A single factor is the axis of the figures rather than their legend.
-    own = ("", factors[0], "") if len(factors) == 1 else (*factors, "")[:3]
-    names = (own[0], own[1], own[2])
+    group, level, treatment = split_roles(factors)
+    names = (group or "", level, treatment or "")
     trials = Observations(everything, factors, analysis.responses, analysis.problems, {}).analysed
     golden = everything[_comparable_golden(everything, names[0])]
     models, rates, perturbs = (_levels(trials[name]) if name else ("",) for name in names)

@@ -50,7 +50,7 @@ class Observations:
         """The rows that tests use: no golden run, no rate of 0; sorted."""
         rows = self.trials
         if "kind" in rows:
-            rows = rows[rows["kind"] == "trial"]
+            rows = rows[rows["kind"] != "golden"]
         if "frate" in self.factors:
             rows = rows[rows["frate"] != 0]
         order = [*self.factors, *self.responses]  # so that the order of rows changes no figure

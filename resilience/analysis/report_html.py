@@ -106,8 +106,5 @@ def _cell(text: str, number: bool, value: object) -> str:
         return f'<td class="wide">{text}</td>' if len(text) > 40 else f"<td>{text}</td>"
     # Sorted by the value itself, which rounding would tie.
     known = isinstance(value, int | float) and math.isfinite(value)
-    return (
-        f'<td class="number" data-value="{value!r}">{text}</td>'
-        if known
-        else (f'<td class="number">{text}</td>')
-    )
+    data = f' data-value="{value!r}"' if known else ""
+    return f'<td class="number"{data}>{text}</td>'

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resilience.analysis.gathering import Gathered, gather
+from resilience.analysis import descriptives, intervals, variances
+from resilience.analysis.gathering import GOLDEN_FIGURES, Gathered, gather
 from resilience.analysis.model import (
     PROBLEM_COLUMNS,
     RESPONSES,
@@ -19,22 +20,14 @@ from resilience.analysis.model import (
     UnfitObservationsError,
 )
 
-FIGURES = (
-    "images",
-    "top1_error",
-    "top5_error",
-    "mean_cross_entropy",
-    "masked_rate",
-    "sdc_rate",
-    "due_rate",
-)
-GOLDEN_FIGURES = FIGURES[:4]
 COLUMNS = (
     *("kind", "campaign", "model", "dataset", "sites", "perturb", "frate", "seed", "replica"),
-    *FIGURES,
+    *(*GOLDEN_FIGURES, "masked_rate", "sdc_rate", "due_rate"),
     *(f"golden_{name}" for name in GOLDEN_FIGURES),
     "error_increase",
 )
+RESERVED = frozenset((*descriptives.COLUMNS, *intervals.COLUMNS, *variances.COLUMNS))
+"""Columns of the tables that have columns of the factors too."""
 
 
 def read_campaigns(paths: Sequence[Path]) -> Observations:
@@ -102,25 +95,13 @@ def select(
     Raises
     ------
     UnfitObservationsError
-        If there are not one to three distinct factors, a column is missing, or a response isn't
-        numeric and finite or is also a factor.
+        If there are not one to three distinct factors, a column is missing or has a name that the
+        analysis needs, or a response isn't numeric and finite or is also a factor.
     """
     chosen = tuple(factors) if factors is not None else observations.factors
     responses = (response,) if response is not None else observations.responses
     rows = observations.trials
-    if not 1 <= len(chosen) <= 3 or len(set(chosen)) < len(chosen):
-        raise UnfitObservationsError(f"one to three different factors are needed, got {chosen}")
-    absent = [name for name in (*responses, *chosen) if name not in rows]
-    if absent:
-        known = ", ".join(map(str, rows.columns))
-        raise UnfitObservationsError(f"no column {absent[0]!r}; the columns are: {known}")
-    for name in responses:
-        if name in chosen:
-            raise UnfitObservationsError(f"{name!r} can't be both response and factor")
-        if not pd.api.types.is_numeric_dtype(rows[name]):
-            raise UnfitObservationsError(f"the response {name!r} isn't numeric")
-        if np.isinf(rows[name].astype(float)).any():
-            raise UnfitObservationsError(f"the response {name!r} has infinite values")
+    _refuse(rows, responses, chosen)
     golden = rows["kind"] == "golden" if "kind" in rows else pd.Series(False, index=rows.index)
     nameless = rows[list(chosen)].isna().any(axis=1) & ~golden
     lacking = {f"a factor ({', '.join(chosen)})": nameless} | {
@@ -140,6 +121,28 @@ def select(
             [observations.problems, _problems(problems)], ignore_index=True
         ).drop_duplicates(ignore_index=True),
     )
+
+
+def _refuse(rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str]) -> None:
+    """Raise an error for columns that can't be analysed."""
+    if not 1 <= len(factors) <= 3 or len(set(factors)) < len(factors):
+        raise UnfitObservationsError(f"one to three different factors are needed, got {factors}")
+    absent = [name for name in (*responses, *factors) if name not in rows]
+    if absent:
+        known = ", ".join(map(str, rows.columns))
+        raise UnfitObservationsError(f"no column {absent[0]!r}; the columns are: {known}")
+    for name in responses:
+        if name in factors:
+            raise UnfitObservationsError(f"{name!r} can't be both response and factor")
+        if not pd.api.types.is_numeric_dtype(rows[name]):
+            raise UnfitObservationsError(f"the response {name!r} isn't numeric")
+        if np.isinf(rows[name].astype(float)).any():
+            raise UnfitObservationsError(f"the response {name!r} has infinite values")
+    taken = [n for n in factors if n in RESERVED] + [n for n in responses if n in ROLES]
+    if taken:
+        raise UnfitObservationsError(
+            f"the column {taken[0]!r} has a name that the analysis needs: rename it"
+        )
 
 
 def _with_increase(trials: pd.DataFrame) -> pd.DataFrame:

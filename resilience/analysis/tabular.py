@@ -20,7 +20,7 @@ def by_response(table: pd.DataFrame, responses: Sequence[str]) -> pd.DataFrame:
 
 
 def text(value: object) -> str:
-    """Write a level: a rate as Python does, 1e-05."""
+    """Write a level as the tables do: a rate as Python does, 1e-05."""
     return repr(float(value)) if isinstance(value, (float, np.floating)) else str(value)
 
 

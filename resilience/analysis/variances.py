@@ -12,9 +12,12 @@ from resilience.analysis.tabular import listed
 from resilience.analysis.verdict import decision
 
 TESTS = ("bartlett", "levene", "brown_forsythe", "fligner", "banga_fox")
+COLUMNS = ("response", "grouping", "test", "statistic", "df1", "df2", "p", "decision", "note")
+"""Those of group and treatment stand after `response`."""
 
 Outcome = tuple[float, float, float, float]
 """Statistic, df1, df2, p."""
+_NONE: Outcome = (np.nan, np.nan, np.nan, np.nan)
 
 
 def variances(
@@ -30,9 +33,8 @@ def variances(
     for response in responses:
         for family in families(rows.dropna(subset=[response]), response, factors):
             for test in TESTS:
-                flaw = _flaw(family, test)
-                outcome, reason = _NONE, flaw
-                if not flaw:
+                outcome, reason = _NONE, _flaw(family, test)
+                if not reason:
                     outcome, reason = _run(test, family.present)
                 statistic, df1, df2, p = outcome
                 lines.append(
@@ -51,8 +53,7 @@ def variances(
                 )
     group, _, treatment = split_roles(factors)
     names = [name for name in (group, treatment) if name]
-    figures = ["statistic", "df1", "df2", "p", "decision", "note"]
-    return pd.DataFrame(lines, columns=["response", *names, "grouping", "test", *figures])
+    return pd.DataFrame(lines, columns=[*COLUMNS[:1], *names, *COLUMNS[1:]])
 
 
 def missing_levels(family: Family, factors: Sequence[str]) -> str:
@@ -61,9 +62,6 @@ def missing_levels(family: Family, factors: Sequence[str]) -> str:
     pairs = zip(family.levels, family.samples, strict=True)
     empty = [value for value, sample in pairs if not sample.size]
     return f"no observations at {level}={listed(empty)}" if empty else ""
-
-
-_NONE: Outcome = (np.nan, np.nan, np.nan, np.nan)
 
 
 def _flaw(family: Family, test: str) -> str:
@@ -91,9 +89,6 @@ def _run(test: str, samples: Sequence[Sample]) -> tuple[Outcome, str]:
     if test == "bartlett":
         result = stats.bartlett(*values)
         return (float(result.statistic), among, np.nan, float(result.pvalue)), ""
-    if test == "fligner":
-        result = stats.fligner(*values)
-        return (float(result.statistic), among, np.nan, float(result.pvalue)), ""
     if test == "banga_fox":
         try:
             statistic, p = banga_fox(samples)
@@ -102,7 +97,13 @@ def _run(test: str, samples: Sequence[Sample]) -> tuple[Outcome, str]:
         return (statistic, np.nan, np.nan, p), ""
     centre: Callable[..., float]
     name, centre = ("mean", np.mean) if test == "levene" else ("median", np.median)
-    if all(_even(np.abs(v - centre(v))) for v in values):
+    deviations = [np.abs(v - centre(v)) for v in values]
+    if test == "fligner":
+        if _even(np.concatenate(deviations)):
+            return _NONE, f"deviations from the {name} are all equal"
+        result = stats.fligner(*values)
+        return (float(result.statistic), among, np.nan, float(result.pvalue)), ""
+    if all(map(_even, deviations)):
         return _NONE, f"deviations from the {name} don't vary within groups"
     result = stats.levene(*values, center=name)
     return (float(result.statistic), among, within, float(result.pvalue)), ""

@@ -1,31 +1,27 @@
 """Numbers and names as people print them."""
 
 import math
+import re
 from collections.abc import Sequence
 
 import pandas as pd
 
-TESTS = {
-    "brown_forsythe": "Brown-Forsythe",
-    "banga_fox": "Multiple comparisons",
-    "levene": "Levene",
-    "fligner": "Fligner-Killeen",
-    "bartlett": "Bartlett",
-    "f": "F",
-    "welch": "Welch's F",
-    "kruskal_wallis": "Kruskal-Wallis",
-    "permutation": "permutation",
-}
 P_COLUMNS = ("p", "p_adjusted", "p_permutation")
+WORDED_COLUMNS = ("within", "group_a", "group_b", "subject", "note")  # rates within a text
 COUNT_COLUMNS = ("df", "df1", "df2")  # which need not be whole numbers
 
 
 def level_text(level: object) -> str:
     """Write a factor's level as people do: 1e-5, not 1e-05 or 0.00001."""
     if isinstance(level, float):
-        mantissa, _, exponent = repr(float(level)).removesuffix(".0").partition("e")
-        return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+        return short_exponents(repr(float(level)).removesuffix(".0"))
     return "" if level is None or level is pd.NA else str(level)
+
+
+def short_exponents(text: str) -> str:
+    """Write 1e-5 where a text has 1e-05, as tables and their notes do."""
+    exponent = r"\b(\d[\d.]*)e([+-])0*(\d+)\b"
+    return re.sub(exponent, lambda found: f"{found[1]}e{found[2].strip('+')}{found[3]}", text)
 
 
 def p_text(p: float) -> str:
@@ -54,7 +50,7 @@ def number_text(value: float, digits: int = 3) -> str:
     if 1e-4 <= abs(value) < 1e6:
         places = digits - 1 - math.floor(math.log10(abs(value)))
         return f"{value:.{max(0, places)}f}"
-    return f"{value:.{digits - 1}e}"
+    return short_exponents(f"{value:.{digits - 1}e}")
 
 
 def listing(parts: Sequence[str]) -> str:
@@ -72,7 +68,7 @@ def cell_text(column: str, value: object) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return ""
     if not isinstance(value, float):
-        return str(value)
+        return short_exponents(str(value)) if column in WORDED_COLUMNS else str(value)
     if column in COUNT_COLUMNS and value.is_integer():
         return f"{value:.0f}"
     return p_digits(value) if column in P_COLUMNS else number_text(value, 4)

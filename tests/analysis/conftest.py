@@ -1,5 +1,7 @@
 """The synthetic campaign as fixtures; `synthetic` makes others."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,16 +12,19 @@ from resilience.analysis.model import Analysis, Observations
 from resilience.analysis.table import read_campaigns
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _without_waiting_for_the_disk() -> Iterator[None]:
+    """Hundreds of results are written here, and none has to outlive a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def _campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The campaign's directory with its 180 results; shared, so write elsewhere."""
     directory = tmp_path_factory.mktemp("campaigns") / "synthetic"
     return synthetic.save(directory, synthetic.plausible_results())
-
-
-@pytest.fixture
-def campaign(_campaign: Path) -> Path:
-    """The campaign's directory with its 180 results; shared, so write elsewhere."""
-    return _campaign
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from resilience.analysis.appearance import COLOURS, Plate, house_style, mark, sa
 from resilience.analysis.figure_means import cell_map, interaction, mean_by_rate
 from resilience.analysis.figure_residuals import residuals
 from resilience.analysis.figure_spread import box_plots, standard_deviations
-from resilience.analysis.figures import draw_figures, drawings
+from resilience.analysis.figures import NAMES, draw_figures, drawings
 from resilience.analysis.layout import Layout, layout_of
 from resilience.analysis.model import ROLES, Analysis, Observations
 from resilience.analysis.wording import p_text
@@ -96,6 +96,17 @@ def test_every_figure_is_a_whole_png_and_svg(plates: tuple[Plate, ...]) -> None:
         assert ET.parse(plate.svg).getroot().tag.endswith("svg")
         assert plate.svg.stat().st_size < 300_000
     assert len(list(plates[0].svg.parent.iterdir())) == 2 * len(plates)
+
+
+def test_figures_of_an_earlier_analysis_go_and_nothing_else_does(tmp_path: Path) -> None:
+    kept = {"figure1_of_mine.svg", "interaction.pdf", "notes.txt"}
+    for name in (*kept, *(f"{n}{suffix}" for n in NAMES for suffix in (".svg", ".png"))):
+        (tmp_path / name).write_text("earlier")
+    plates = draw_figures(own_table("dose"), tmp_path)
+    drawn = {path.name for plate in plates for path in (plate.svg, plate.png)}
+    assert "interaction.svg" not in drawn
+    assert {path.name for path in tmp_path.iterdir()} == drawn | kept
+    assert all((tmp_path / name).read_bytes() != b"earlier" for name in drawn)
 
 
 def test_the_same_analysis_gives_the_same_bytes(
@@ -208,8 +219,8 @@ def missing_cell() -> Analysis:
     return analysed(rows[(rows["model"] != "beta") | (rows["frate"] != 3e-5)])
 
 
-def twenty_models() -> Analysis:
-    rows = trial_rows({f"a_rather_long_name_{i}": i / 100 for i in range(20)}, 2)
+def nine_models() -> Analysis:
+    rows = trial_rows({f"a_rather_long_name_{i}": i / 100 for i in range(9)}, 2)
     return analysed(rows[rows["perturb"] != "zero"], ("model", "frate"))
 
 
@@ -228,11 +239,11 @@ def own_table(*factors: str) -> Analysis:
 @pytest.mark.parametrize(
     "make",
     [
-        one_trial, constant, missing_cell, twenty_models,
+        one_trial, constant, missing_cell, nine_models,
         lambda: own_table("dose"), lambda: own_table("machine"),
         lambda: own_table("machine", "dose"), lambda: own_table("batch", "dose", "machine"),
     ],
-    ids=["one", "constant", "missing", "twenty", "level", "names", "two", "three"],
+    ids=["one", "constant", "missing", "nine", "level", "names", "two", "three"],
 )  # fmt: skip
 def test_any_design_is_drawn(make: Callable[[], Analysis]) -> None:
     names = []

@@ -14,7 +14,7 @@ from scipy import stats
 from resilience.analysis import analyse
 from resilience.analysis.appearance import Plate
 from resilience.analysis.document import Bullets, Document, Grid, Section
-from resilience.analysis.figures import draw_figures
+from resilience.analysis.figures import NAMES, draw_figures
 from resilience.analysis.findings import find, what_was_analysed
 from resilience.analysis.model import Analysis, Observations
 from resilience.analysis.report import compose, write_report
@@ -27,6 +27,7 @@ from resilience.analysis.wording import (
     listing,
     number_text,
     p_text,
+    short_exponents,
 )
 
 NO_PROBLEMS = pd.DataFrame(columns=["path", "kind", "reason"], dtype=object)
@@ -65,7 +66,7 @@ def test_p_values_are_printed_as_in_papers(p: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0123456, "0.0123"), (1076.4, "1076"), (0.0, "0"), (-2.0, "-2.00"), (3.21e-7, "3.21e-07")],
+    [(0.0123456, "0.0123"), (1076.4, "1076"), (0.0, "0"), (-2.0, "-2.00"), (3.21e-7, "3.21e-7")],
 )
 def test_numbers_have_sensible_digits(value: float, text: str) -> None:
     assert number_text(value) == text
@@ -80,6 +81,18 @@ def test_levels_and_lists_read_well() -> None:
     assert [cell_text(*cell) for cell in cells] == ["57", "34.82", "< 0.001", "", "12"]
     grid = Grid("g", "", pd.DataFrame(columns=["dose", "mean"]), exact=("dose",))
     assert grid.texts((0.123456, 0.123456)) == ["0.123456", "0.1235"]
+
+
+def test_rates_are_spelt_alike_wherever_people_read_them(analysis: Analysis) -> None:
+    assert short_exponents("frate=1e-05, 2.5e+20 at 1e-10") == "frate=1e-5, 2.5e20 at 1e-10"
+    assert short_exponents("0e-05b stone-05 1.5 e-05") == "0e-05b stone-05 1.5 e-05"
+    assert level_text(1e20) == "1e20"
+    text = to_html(compose(analysis, ()))
+    for spelt in ("<td>frate=1e-5</td>", "model=vgg19, frate=1e-5, perturb=zero"):
+        assert spelt in text
+    assert not re.search(r">[^<]*\de-0", text)  # in texts; attributes hold whole numbers
+    path = cell_text("path", "night/vgg19/zero/1e-05/replica-3-0ab12c3d")
+    assert path == "night/vgg19/zero/1e-05/replica-3-0ab12c3d"
 
 
 def test_sentences_on_spread_lead_with_brown_forsythe() -> None:
@@ -209,6 +222,7 @@ def test_the_page_needs_nothing_from_elsewhere(report: Path) -> None:
     assert all(link.startswith(("data:", "#")) for link in links)
     assert "url(" not in page
     assert page.count('src="data:image/svg+xml;base64,') == 9
+    assert re.findall(r'<figure id="(\w+)"', page) == list(NAMES)
     for name in ("variances", "anova", "posthoc", "descriptives", "sd_intervals", "trials"):
         assert f'<table id="{name}"' in page
 

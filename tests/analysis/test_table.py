@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ import pandas as pd
 import pytest
 import synthetic
 
+from resilience.analysis import analyse
+from resilience.analysis.layout import layout_of
 from resilience.analysis.model import Observations, UnfitObservationsError
-from resilience.analysis.table import read_campaigns, read_csv, select
+from resilience.analysis.table import RESERVED, read_campaigns, read_csv, select
 
 COLUMNS = (
     "kind,campaign,model,dataset,sites,perturb,frate,seed,replica,images,top1_error,top5_error,"
@@ -230,6 +233,50 @@ def test_what_cannot_be_selected_is_refused(
 ) -> None:
     with pytest.raises(UnfitObservationsError, match=said):
         select(observations, response, factors)
+
+
+def test_a_factor_named_as_a_column_of_the_tables_is_refused(tmp_path: Path) -> None:
+    names = {
+        *("response", "grouping", "test", "method", "level", "n", "mean", "sd", "median", "note"),
+        *("statistic", "df1", "p", "decision", "low", "high", "quartile_method"),
+    }
+    assert names <= RESERVED
+    path = tmp_path / "own.csv"
+    for name in RESERVED:
+        path.write_text(f"{name},loss\na,0.5\nb,0.6\n")
+        with pytest.raises(UnfitObservationsError) as caught:
+            read_csv(path, "loss", [name])
+        expected = f"the column '{name}' has a name that the analysis needs: rename it"
+        assert str(caught.value) == expected
+    path.write_text("machine,frate\na,0.5\nb,0.6\n")
+    with pytest.raises(UnfitObservationsError, match="'frate' has a name"):
+        read_csv(path, "frate", ["machine"])
+
+
+@pytest.mark.parametrize(
+    "factors", [("kind", "raw", "centred"), ("frate", "model", "type"), ("effect", "value", "F")]
+)
+def test_any_other_name_of_a_factor_will_do(tmp_path: Path, factors: tuple[str, ...]) -> None:
+    rows = pd.DataFrame(
+        [
+            (*cell, cell[0] + cell[1] * error)
+            for cell in product((1, 2), (1, 3), (1, 2))
+            for error in (1, 2, 4, 7, 11)
+        ],
+        columns=["a", "b", "c", "loss"],
+    )
+    path, new = tmp_path / "own.csv", dict(zip("abc", factors, strict=True))
+    rows.to_csv(path, index=False)
+    expected = analyse(read_csv(path, "loss", ["a", "b", "c"]))
+    rows.rename(columns=new).to_csv(path, index=False)
+    found = analyse(read_csv(path, "loss", factors))
+    for name in ("descriptives", "variances", "sd_intervals"):
+        table = expected.tables[name].rename(columns=new)
+        pd.testing.assert_frame_equal(found.tables[name], table)
+    layout, other = layout_of(found), layout_of(expected)
+    pd.testing.assert_frame_equal(
+        layout.table(found.descriptives), other.table(expected.descriptives)
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00"])

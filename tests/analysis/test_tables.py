@@ -34,8 +34,8 @@ def test_columns_are_the_contract(analysis: Analysis, name: str, columns: str) -
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("small")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models, two rates, two perturbations, six replicas."""
     kept = [
         result
         for result in synthetic.plausible_results()
@@ -43,9 +43,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         and result.trial["frate"] != 5e-5
         and result.trial["replica"] < 6
     ]
-    campaign = synthetic.save(directory / "small", kept)
-    write_tables(analyse(read_campaigns([campaign])), directory / "tables")
-    return directory / "tables"
+    return synthetic.save(tmp_path_factory.mktemp("campaigns") / "small", kept)
+
+
+@pytest.fixture(scope="module")
+def written(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tables")
+    write_tables(analyse(read_campaigns([small])), directory)
+    return directory
 
 
 @pytest.mark.parametrize("name", ["trials", *COLUMNS])
@@ -94,12 +99,12 @@ def test_importing_the_package_is_cheap() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_analysing_imports_neither_torch_nor_hydra(campaign: Path) -> None:
+def test_analysing_imports_neither_torch_nor_hydra(small: Path) -> None:
     code = (
         "import sys; from pathlib import Path;"
         "from resilience.analysis import analyse;"
         "from resilience.analysis.table import read_campaigns;"
-        f"analyse(read_campaigns([Path({str(campaign)!r})]));"
+        f"analyse(read_campaigns([Path({str(small)!r})]));"
         "print(sorted({'torch', 'hydra', 'omegaconf'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -88,6 +88,18 @@ def test_a_gap_between_treatments_is_no_spread_when_centred() -> None:
     assert share["per_perturb"] < 0.15
 
 
+def test_deviations_that_are_all_equal_are_no_ranks_to_compare() -> None:
+    rows = pd.DataFrame({"g": list("aabbcc"), "y": [0.0, 2, 5, 7, 9, 11]})
+    table = variances(rows, ["y"], ["g"], 0.05).set_index("test")
+    assert table.loc["fligner", "note"] == "deviations from the median are all equal"
+    assert table.loc["fligner", ["statistic", "p"]].isna().all()
+    assert table.loc["fligner", "decision"] == ""
+    wider = variances(rows.assign(y=[0.0, 2, 5, 9, 9, 11]), ["y"], ["g"], 0.05).set_index("test")
+    expected = stats.fligner([0, 2], [5, 9], [9, 11])
+    assert wider.loc["fligner", "p"] == pytest.approx(expected.pvalue)
+    assert wider.loc["fligner", "note"] == ""
+
+
 def test_intervals_of_a_campaign(observations: Observations) -> None:
     table = sd_intervals(observations.analysed, ["top1_error"], observations.factors, 0.05)
     assert len(table) == 3 * (2 + 1 + 1) * 3 * 3
