@@ -31,7 +31,7 @@ class Gathered:
     problems
         Path, kind and reason.
     provenance
-        `campaigns`, `results`, `weights_sha256` by model, `images_sha256` by dataset, the
+        `campaigns`, `results`, `weights_sha256` by model, `images_sha256` by both, the
         distinct values of every parameter and of every other entry of the results' provenance.
     """
 
@@ -48,7 +48,7 @@ def gather(paths: Sequence[Path]) -> Gathered:
     ------
     UnfitObservationsError
         If a path is no directory or holds no readable result, or if the results differ in the
-        weights of one model or in the images of one dataset.
+        weights or in the images of one model.
     """
     rows: list[Mapping[str, Any]] = []
     problems: list[Problem] = []
@@ -132,7 +132,9 @@ class _Provenance:
             self.campaigns.append(campaign)
         self.results += 1
         _agree(self.weights, "weights", trial["model"], provenance.pop("weights_sha256", None))
-        _agree(self.images, "images", trial["dataset"], provenance.pop("images_sha256", None))
+        # As the model sees them: one model's are larger than another's.
+        seen = f"{trial['dataset']} for {trial['model']}"
+        _agree(self.images, "images", seen, provenance.pop("images_sha256", None))
         for name in ("dataset", "sites", "precision"):
             self.constants[name].add(trial.get(name))
         for name, value in result.parameters.items():

@@ -41,7 +41,7 @@ def read_campaigns(paths: Sequence[Path]) -> Observations:
     ------
     UnfitObservationsError
         If a path is no directory, holds no result, or the results differ in the weights of one
-        model or the images of one dataset.
+        model or in its images.
     """
     gathered = gather(paths)
     trials = _with_increase(pd.DataFrame(gathered.rows, columns=list(COLUMNS)))

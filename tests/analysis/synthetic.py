@@ -59,7 +59,7 @@ def make_result(model: str, rate: float, perturb: str, replica: int, wrong: int)
             "threads": 1,
             "batch_size": 100,
             "weights_sha256": digest(model),
-            "images_sha256": digest("synthetic"),
+            "images_sha256": digest(["synthetic", model]),
             "started": "2026-01-01T00:00:00+00:00",
             "seconds": 1.5,
         },
