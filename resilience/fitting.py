@@ -61,6 +61,7 @@ def fitted_state(
     """
 
     def make(temporary: Path) -> None:
+        log.info("fitting %s to %d images, once", path.stem, len(images))
         fit(network, images, preprocessing, recipe, device)
         state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
         save_file(state, temporary, {"sha256": state_sha256(state)})
@@ -103,12 +104,13 @@ def fit(
         clipped = not any(isinstance(module, _NORMALISATIONS) for module in network.modules())
         if clipped:
             _initialise(network)
-        steps = recipe.epochs * (len(images) // recipe.batch_size)
+        size = min(recipe.batch_size, len(images))
+        steps = recipe.epochs * (len(images) // size)
         optimizer = _optimizer(network, recipe)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, recipe.learning_rate, total_steps=steps, pct_start=0.3
         )
-        batches = _batches(images, recipe.batch_size, steps)
+        batches = _batches(images, size, steps)
         with tqdm(batches, "fitting", steps, unit="step", disable=None, leave=False) as bar:
             for pixels, labels in bar:
                 inputs = preprocessing.normalised(pixels.to(device))

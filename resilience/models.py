@@ -172,7 +172,7 @@ def load_classifier(
             torch.manual_seed(0)
             network = model.build(classes)
         if model.weights == "fit":
-            state = _fitted(model, network, dataset, preprocessing, device)
+            state = _fitted(model, network, dataset, classes, device)
             network.load_state_dict(state)
         elif model.weights != "none":
             load_file(network, _existing_file(model))
@@ -214,10 +214,16 @@ def _fitted(
     model: Model,
     network: nn.Module,
     dataset: Dataset,
-    preprocessing: Preprocessing,
+    classes: int,
     device: torch.device,
 ) -> dict[str, Tensor]:
+    preprocessing = choose_preprocessing(model, dataset)
     images = load_images(dataset.to_fit(), preprocessing)
+    if images.classes != classes:
+        raise ValueError(
+            f"dataset {dataset.name} has {classes} classes to test on and {images.classes} to fit "
+            "on; dataset.images and dataset.fit must have the same"
+        )
     key = digest(
         {
             "model": dict(model.parameters),

@@ -1,5 +1,6 @@
 """Classifiers and their weights, right ones and wrong ones."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from urllib.error import URLError
 import pytest
 import torch
 import torchvision
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
@@ -153,6 +155,13 @@ def test_labels_must_fit_the_model() -> None:
 def test_fit_needs_images_to_fit_on() -> None:
     with pytest.raises(ValueError, match=r"no images to fit on; give model.weights=FILE"):
         load_classifier(small("fit"), DIGITS, 10, CPU)
+
+
+def test_images_to_fit_on_must_have_the_same_classes() -> None:
+    pairs = [(Image.new("L", (8, 8), 10 * label), label) for label in range(3)]
+    odd = replace(DIGITS, fit=lambda: pairs)
+    with pytest.raises(ValueError, match="10 classes to test on and 3 to fit on"):
+        load_classifier(small("fit"), odd, 10, CPU)
 
 
 def test_a_download_without_a_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
