@@ -6,7 +6,6 @@ element is a file), they are used to choose images without decoding all of them,
 corrupt file.
 """
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,14 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from resilience.cache import DamagedCacheError, cache_directory, made_once
+from resilience.cache import cache_directory, load_tensors, made_once, save_tensors
 from resilience.identity import digest
 from resilience.preprocessing import Preprocessing
+from resilience.weights import state_sha256
 
 log = logging.getLogger(__name__)
 
@@ -194,30 +192,14 @@ def _decode(
         labels.append(int(label))
     if not labels:
         raise ValueError(f"no image of dataset {dataset.name} can be decoded")
-    stacked, truth = torch.stack(pixels), torch.tensor(labels)
-    return Images(stacked, truth, classes, _sha256(stacked, truth))
+    tensors = {"pixels": torch.stack(pixels), "labels": torch.tensor(labels)}
+    return Images(**tensors, classes=classes, sha256=state_sha256(tensors))
 
 
 def _write(images: Images, path: Path) -> None:
-    tensors = {"pixels": images.pixels, "labels": images.labels}
-    save_file(tensors, path, {"sha256": images.sha256})
+    save_tensors(path, {"pixels": images.pixels, "labels": images.labels})
 
 
 def _read(path: Path, classes: int) -> Images:
-    try:
-        with safe_open(path, "pt") as file:
-            claimed = file.metadata()["sha256"]
-        tensors = load_file(path)
-        pixels, labels = tensors["pixels"], tensors["labels"]
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise DamagedCacheError(str(error)) from error
-    if _sha256(pixels, labels) != claimed:
-        raise DamagedCacheError("the images are not those that were decoded")
-    return Images(pixels, labels, classes, claimed)
-
-
-def _sha256(pixels: Tensor, labels: Tensor) -> str:
-    content = hashlib.sha256(str(tuple(pixels.shape)).encode())
-    content.update(pixels.contiguous().numpy().data)
-    content.update(labels.contiguous().numpy().data)
-    return content.hexdigest()
+    tensors, sha256 = load_tensors(path)
+    return Images(**tensors, classes=classes, sha256=sha256)

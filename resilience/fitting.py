@@ -8,15 +8,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from resilience.cache import DamagedCacheError, made_once
+from resilience.cache import load_tensors, made_once, save_tensors
 from resilience.datasets import Images
 from resilience.preprocessing import Preprocessing
-from resilience.weights import state_sha256
 
 log = logging.getLogger(__name__)
 
@@ -64,21 +61,9 @@ def fitted_state(
         log.info("fitting %s to %d images, once", path.stem, len(images))
         fit(network, images, preprocessing, recipe, device)
         state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-        save_file(state, temporary, {"sha256": state_sha256(state)})
+        save_tensors(temporary, state)
 
-    return made_once(path, make, _read)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, "pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            claimed = file.metadata()["sha256"]
-    except (SafetensorError, KeyError, TypeError) as error:
-        raise DamagedCacheError(str(error)) from error
-    if state_sha256(state) != claimed:
-        raise DamagedCacheError("the weights are not those that were fitted")
-    return state
+    return made_once(path, make, lambda made: load_tensors(made)[0])
 
 
 def fit(

@@ -4,11 +4,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from resilience.cache import DamagedCacheError, cache_directory, made_once
+from resilience.cache import (
+    DamagedCacheError,
+    cache_directory,
+    load_tensors,
+    made_once,
+    save_tensors,
+)
 from resilience.datasets import Dataset, Images, load_images
 from resilience.evaluation import finite, predict
 from resilience.identity import digest
@@ -113,13 +117,10 @@ def _golden_logits(model: Model, classifier: Classifier, images: Images, batch_s
     first = _logits(classifier, images.pixels[:batch_size], batch_size)
 
     def make(path: Path) -> None:
-        save_file({"logits": _logits(classifier, images.pixels, batch_size)}, path)
+        save_tensors(path, {"logits": _logits(classifier, images.pixels, batch_size)})
 
     def load(path: Path) -> Tensor:
-        try:
-            logits = load_file(path)["logits"]
-        except (SafetensorError, KeyError) as error:
-            raise DamagedCacheError(str(error)) from error
+        logits = load_tensors(path)[0]["logits"]
         if logits.shape != (len(images), first.shape[1]) or not torch.allclose(
             logits[:batch_size], first, rtol=1e-3, atol=1e-3, equal_nan=True
         ):

@@ -99,7 +99,7 @@ def test_a_stopped_fit_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Monkey
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fitting, "save_file", stop)
+    monkeypatch.setattr(fitting, "save_tensors", stop)
     with pytest.raises(KeyboardInterrupt):
         fitted(tmp_path / "fit.safetensors")
     assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]

@@ -325,6 +325,17 @@ def test_a_golden_run_of_another_network_is_not_believed(own_cache: Path) -> Non
     assert len(list((own_cache / "golden").glob("*.safetensors"))) == 1
 
 
+def test_a_golden_run_with_a_flipped_bit_is_made_again(own_cache: Path) -> None:
+    before = run_trial(trial_of())[0].golden
+    (path,) = (own_cache / "golden").glob("*.safetensors")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 0x40  # in the logits of the last image, far from the first batch
+    subjects._subjects.clear()
+    path.unlink()
+    path.write_bytes(content)
+    assert run_trial(trial_of())[0].golden == before
+
+
 def test_a_golden_run_that_is_not_finite_is_refused() -> None:
     class Broken(SmallNetwork):
         def forward(self, inputs: torch.Tensor) -> torch.Tensor:
