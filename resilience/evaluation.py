@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from resilience import interruption
+
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
@@ -64,11 +66,20 @@ def predict(
         uint8, shape (images, 3, height, width).
     prepare
         Turns a batch of pixels into the network's input.
+
+    Raises
+    ------
+    resilience.interruption.Interrupted
+        Between two batches, if the process was asked to stop.
     """
     batches = torch.split(pixels, batch_size)
     # Only a run that takes a while deserves a bar.
     shown = tqdm(batches, "evaluating", unit="batch", disable=None, leave=False, delay=3)
-    return torch.cat([network(prepare(batch.to(device))).float().cpu() for batch in shown])
+    logits = []
+    for batch in shown:
+        interruption.check()
+        logits.append(network(prepare(batch.to(device))).float().cpu())
+    return torch.cat(logits)
 
 
 def top1(logits: Tensor) -> Tensor:

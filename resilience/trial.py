@@ -127,7 +127,7 @@ def run_trial(trial: Trial) -> tuple[Result, str]:
     result = Result(
         trial=trial.factors(),
         parameters=trial.parameters(),
-        fingerprint=_fingerprint(trial, subject),
+        fingerprint=digest(_identity(trial, subject)),
         faults={
             "population": population.size,
             "count": count,
@@ -157,22 +157,29 @@ def run_trial(trial: Trial) -> tuple[Result, str]:
     return result, to_csv(faults)
 
 
-def _fingerprint(trial: Trial, subject: Subject) -> str:
-    """sha256 of all that the numbers depend on; not of threads, launcher, places or times."""
-    return digest(
-        {
-            "sampler": SAMPLER_VERSION,
-            "factors": trial.factors(),
-            "sites": dict(trial.sites.changed),
-            "perturb": dict(trial.perturb.changed),
-            "network": trial.model.parameters["network"],
-            "weights": subject.classifier.weights_sha256,
-            "images": subject.images.sha256,
-            "preprocessing": asdict(subject.classifier.preprocessing),
-            "batch_size": trial.batch_size,
-            "device": subject.classifier.device.type,
-        }
-    )
+def identity(trial: Trial) -> dict[str, Any]:
+    """All that the numbers depend on; not threads, launcher, places or times."""
+    return _identity(trial, prepare(trial.model, trial.dataset, trial.device, trial.batch_size))
+
+
+def fingerprint(trial: Trial) -> str:
+    """sha256 of all that the numbers depend on."""
+    return digest(identity(trial))
+
+
+def _identity(trial: Trial, subject: Subject) -> dict[str, Any]:
+    return {
+        "sampler": SAMPLER_VERSION,
+        "factors": trial.factors(),
+        "sites": dict(trial.sites.changed),
+        "perturb": dict(trial.perturb.changed),
+        "network": trial.model.parameters["network"],
+        "weights": subject.classifier.weights_sha256,
+        "images": subject.images.sha256,
+        "preprocessing": asdict(subject.classifier.preprocessing),
+        "batch_size": trial.batch_size,
+        "device": subject.classifier.device.type,
+    }
 
 
 def _log_population(trial: Trial, subject: Subject, population: Population) -> None:
