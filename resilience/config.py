@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
@@ -113,7 +114,7 @@ def trial_directory(*, _root_: DictConfig) -> str:
 
 def campaign_directory(name: str | None, otherwise: str) -> str:
     """Directory of a campaign: that of its name, or the one it gets without a name."""
-    return f"multirun/{name}" if name else otherwise
+    return str(Path("multirun", name)) if name else otherwise
 
 
 OmegaConf.register_new_resolver("trial_directory", trial_directory, replace=True)
