@@ -3,6 +3,7 @@
 import copy
 import re
 from collections import OrderedDict
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig, OmegaConf
@@ -56,5 +57,6 @@ def _rename(config: DictConfig, override: str) -> None:
     task[list(task).index("replica=0")] = override
     style = job.config.override_dirname
     first, last = (text.replace("=", style.kv_sep) for text in ("replica=0", override))
-    items = job.override_dirname.split(style.item_sep)
+    dirname: Any = job._get_node("override_dirname")._value()  # unresolved, if it interpolates
+    items = dirname.split(style.item_sep)
     job.override_dirname = style.item_sep.join(last if item == first else item for item in items)

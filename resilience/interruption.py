@@ -1,7 +1,7 @@
 """Stopping where nothing is lost: Ctrl-C and SIGTERM, heard between batches."""
 
+import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,10 +36,13 @@ _requested: int | None = None
 def handled() -> Iterator[None]:
     """Turn signals into `Interrupted`: at once, or at the next `check` of deferred work."""
     global _requested
-    _requested = None
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread hears signals
+    if (
+        threading.current_thread() is not threading.main_thread()  # which alone hears signals
+        or signal.getsignal(signal.SIGTERM) is _handle  # within another `handled`
+    ):
+        yield
         return
+    _requested = None
     before = {number: signal.signal(number, _handle) for number in SIGNALS}
     try:
         yield
@@ -76,4 +79,5 @@ def _handle(number: int, frame: FrameType | None) -> None:
     first, _requested = _requested is None, number
     if not (_deferring and first):
         raise Interrupted(number)
-    print("\nstopping after this batch; once more stops at once", file=sys.stderr)
+    # Not print: the signal may have come while something else was printing.
+    os.write(2, b"\nstopping after this batch; once more stops at once\n")

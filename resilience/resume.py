@@ -148,6 +148,7 @@ def _settings(
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
+        yield name, None  # there, if only as a name for what may be in it
         for key, inner in value.items():
             yield from _flat(f"{name}.{key}", inner)
     else:
@@ -156,7 +157,7 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _refuse_other_subject(result: Result, now: Identity) -> None:
     """Raise an error that says in what a result's model, images or arithmetic differ from now."""
-    there = {**result.provenance, "device": str(result.provenance["device"]).partition(":")[0]}
+    there = {**result.provenance, "device": str(result.provenance.get("device")).partition(":")[0]}
     names = {
         "weights": ("weights_sha256", "weights of {model} (sha256)"),
         "images": ("images_sha256", "images of {dataset} for {model} (sha256)"),
@@ -165,7 +166,7 @@ def _refuse_other_subject(result: Result, now: Identity) -> None:
         "device": ("device", "device"),
     }
     for name, (key, words) in names.items():
-        before, after = canonical_json(there[key]), canonical_json(now[name])
+        before, after = canonical_json(there.get(key)), canonical_json(now[name])
         if before != after:
             what = words.format_map(result.trial)
             raise MixedCampaignError(
@@ -176,7 +177,8 @@ def _refuse_other_subject(result: Result, now: Identity) -> None:
 
 def _warn_of_other_versions(results: Sequence[Result]) -> None:
     here = version("torch")
-    others = {result.provenance["versions"]["torch"] for result in results} - {here}
+    made_with = {str(result.provenance.get("versions", {}).get("torch")) for result in results}
+    others = made_with - {here}
     if others:
         log.warning(
             "results of this campaign were made with torch %s, and more are made with %s: "

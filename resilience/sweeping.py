@@ -25,9 +25,18 @@ SUBJECTS_KEPT = 3
 
 
 def sweep(
-    arguments: Sequence[str], loader: ConfigLoader, config: DictConfig, launcher: Launcher
+    arguments: Sequence[str],
+    loader: ConfigLoader,
+    config: DictConfig,
+    launcher: Launcher,
+    batch: int | None = None,
 ) -> None:
     """Run the trials of a sweep that have no result in its campaign yet.
+
+    Parameters
+    ----------
+    batch
+        The launcher is given so many trials at a time; None: as suits it.
 
     Raises
     ------
@@ -57,11 +66,11 @@ def sweep(
     if results:
         print(f"{directory} has {len(results)} results; {len(left)} trials are left to run")
     # A launcher keeps what its jobs return, so the basic one is given one at a time.
-    size = 1 if isinstance(launcher, BasicLauncher) else len(left)
+    batch = batch or (1 if isinstance(launcher, BasicLauncher) else len(left) or 1)
     with shown(directory):
-        for first in range(0, len(left), size):
+        for first in range(0, len(left), batch):
             interruption.check()
-            for job in launcher.launch(left[first : first + size], initial_job_idx=first):
+            for job in launcher.launch(left[first : first + batch], initial_job_idx=first):
                 _ = job.return_value  # raises what the trial itself could not answer for
 
 

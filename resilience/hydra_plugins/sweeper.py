@@ -25,4 +25,5 @@ class CampaignSweeper(BasicSweeper):
         assert self.config is not None
         assert self.launcher is not None
         given = [f"{key}={value}" for key, value in self.params.items()]
-        sweep([*given, *arguments], self.hydra_context.config_loader, self.config, self.launcher)
+        loader = self.hydra_context.config_loader
+        sweep([*given, *arguments], loader, self.config, self.launcher, self.max_batch_size)
