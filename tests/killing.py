@@ -65,7 +65,7 @@ def kill_again_and_again(directory: Path, kills: int, seed: int) -> dict[str, ob
     for kill in range(kills + 1):
         process = start(struck)
         if kill < kills:
-            time.sleep(rng.uniform(0, seconds * 0.5))
+            time.sleep(rng.uniform(0, seconds * 0.4))
             os.kill(process, signal.SIGKILL)
         status = os.waitpid(process, 0)[1]
         now = whole(struck)
