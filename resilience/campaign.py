@@ -10,7 +10,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from resilience.files import replacing
-from resilience.provenance import machine, versions
+from resilience.provenance import hardware, repository, versions
 
 log = logging.getLogger("resilience")
 
@@ -24,7 +24,7 @@ class Campaign(Callback):
     """Notes what a campaign is when its sweep starts, in `campaign.json`."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write the configuration, the versions and the machine to the campaign's directory."""
+        """Write configuration, versions, git commit and machine to the campaign's directory."""
         directory = Path(config.hydra.sweep.dir)
         of_trials = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         document = {
@@ -33,7 +33,8 @@ class Campaign(Callback):
             "sweep": OmegaConf.to_container(config.hydra.sweeper.params),
             "configuration": OmegaConf.to_container(of_trials),
             "versions": versions(),
-            "machine": machine(),
+            "git": repository(Path.cwd()),
+            "machine": hardware(),
             "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
         with replacing(directory / CAMPAIGN_FILE) as path:
