@@ -32,9 +32,7 @@ def test_a_commit_and_what_was_changed_since(tmp_path: Path) -> None:
     assert repository(tmp_path / "multirun") == {"commit": commit, "dirty": True}
 
 
-def test_no_repository_and_no_git_are_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_repository_and_no_git_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert repository(tmp_path) is None
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -11,7 +11,15 @@ import resilience
 
 PACKAGE = Path(resilience.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HYDRA_MAY_BE_KNOWN_TO = {"__main__", "campaign", "config", "errors", "overrides", "prepare"}
+HYDRA_MAY_BE_KNOWN_TO = {
+    "__main__",
+    "campaign",
+    "config",
+    "errors",
+    "overrides",
+    "prepare",
+    "replay",
+}
 CORE = ["sites", "perturbations", "injection", "evaluation"]
 OUTSIDE_THE_CORE = {"pathlib", "os", "io", "json", "csv", "tempfile", "hydra", "omegaconf"}
 
@@ -41,7 +49,7 @@ def test_the_core_knows_tensors_and_neither_hydra_nor_files(name: str) -> None:
     assert {found.split(".")[1] for found in own} <= set(CORE)
 
 
-@pytest.mark.parametrize("name", ["results", "identity", "files"])
+@pytest.mark.parametrize("name", ["results", "identity", "files", "comparison"])
 def test_results_know_neither_torch_nor_hydra(name: str) -> None:
     assert not packages(PACKAGE / f"{name}.py") & {"torch", "torchvision", "hydra", "omegaconf"}
 
