@@ -57,6 +57,15 @@ def trial_overrides(arguments: Sequence[str]) -> list[list[str]]:
     return trials
 
 
+def without(overrides: Sequence[str], topics: Sequence[str]) -> tuple[str, ...]:
+    """Overrides of a trial that speak neither of one of these options or groups, nor of a part."""
+    return tuple(
+        override
+        for override in overrides
+        if override.split("=")[0].split(".")[0].lstrip("+") not in topics
+    )
+
+
 def compose_trial(overrides: Sequence[str]) -> DictConfig:
     """The configuration of one trial, composed from overrides without sweeps."""
     with initialize_config_module(CONFIG_MODULE, version_base="1.3"):

@@ -1,0 +1,114 @@
+"""What evaluating a network costs on this machine: one batch, measured."""
+
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from resilience.datasets import Dataset, choose_images
+from resilience.evaluation import predict
+from resilience.models import Model, choose_preprocessing, load_classifier, resolve_device
+from resilience.sites import Layer, used_layers
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What evaluating a network costs on this machine.
+
+    Attributes
+    ----------
+    layers
+        Every weight tensor that the network uses.
+    weight_bits
+        Width of one weight.
+    images
+        Number of images that a trial evaluates.
+    seconds
+        To evaluate all of them, once.
+    memory
+        Bytes at the peak: of the GPU where there is one, else of the process with all images.
+        None where the system does not tell.
+    device, threads
+        What it was measured with.
+    """
+
+    layers: tuple[Layer, ...]
+    weight_bits: int
+    images: int
+    seconds: float
+    memory: int | None
+    device: str
+    threads: int
+
+
+def measure_apart(
+    model: Model, dataset: Dataset, device: str, batch_size: int, threads: int | None
+) -> Measurement:
+    """Measure in a process of its own, whose memory is that of this model alone.
+
+    Raises
+    ------
+    ValueError
+        As `measure` does, and if the process was killed.
+    """
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawned) as executor:
+        try:
+            return executor.submit(measure, model, dataset, device, batch_size, threads).result()
+        except BrokenProcessPool as error:
+            raise ValueError(
+                f"the process that measured {model.name} was killed, as for want of memory; "
+                "try a smaller batch_size"
+            ) from error
+
+
+def measure(
+    model: Model, dataset: Dataset, device: str, batch_size: int, threads: int | None
+) -> Measurement:
+    """Measure one batch of noise on fresh weights: time depends on neither.
+
+    Raises
+    ------
+    ValueError
+        If something that the user asked for does not exist or does not go together.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    chosen, classes = choose_images(dataset.source(), dataset)
+    preprocessing = choose_preprocessing(model, dataset)
+    fresh = replace(model, weights="none", preprocessing=preprocessing)
+    classifier = load_classifier(fresh, dataset, classes, resolve_device(device))
+    example = preprocessing.example().to(classifier.device)
+    layers = used_layers(classifier.network, example)
+    shape = (min(batch_size, len(chosen)), 3, preprocessing.crop, preprocessing.crop)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8)
+    for _ in range(2):  # the first batch of a process takes longer than any other
+        started = time.perf_counter()
+        predict(classifier.network, pixels, preprocessing.normalised, batch_size, classifier.device)
+        seconds = time.perf_counter() - started
+    of_images = pixels[0].numel() * (len(chosen) - len(pixels))
+    return Measurement(
+        layers=layers,
+        weight_bits=8 * next(classifier.network.parameters()).element_size(),
+        images=len(chosen),
+        seconds=seconds * len(chosen) / len(pixels),
+        memory=_peak(classifier.device, of_images),
+        device=str(classifier.device),
+        threads=torch.get_num_threads(),
+    )
+
+
+def _peak(device: torch.device, more: int) -> int | None:
+    """Bytes at the peak so far, on the GPU, or of this process and so many more."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if device.type != "cpu" or not status.exists():
+        return None
+    # Not getrusage: its peak includes that of the process from which this one was started.
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024 + more
