@@ -101,12 +101,10 @@ def test_each_stratum_is_a_population_of_its_own() -> None:
     assert sample.population == 24_000  # paper: without the linear layer
     assert sample.bit_faults == sample_size(24_000 * 32, 0.01, 0.99)
     assert sample.weight_faults == sample_size(24_000, 0.01, 0.99)
-    for stratum, layer in zip(sample.layers, LAYERS, strict=False):
+    for stratum, layer in zip(sample.layers, LAYERS[:3], strict=True):
         assert (stratum.layer, stratum.weights) == (layer.name, layer.size)
         assert stratum.bit_faults == sample_size(layer.size * 32, 0.01, 0.99)
-        assert (
-            stratum.each_bit_faults == stratum.weight_faults == sample_size(layer.size, 0.01, 0.99)
-        )
+        assert stratum.weight_faults == sample_size(layer.size, 0.01, 0.99)
 
 
 def test_cells_are_those_of_the_sweep() -> None:
