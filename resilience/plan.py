@@ -57,7 +57,10 @@ def plan_campaign(options: argparse.Namespace) -> "Plan":
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
-    options = _parser().parse_intermixed_args(arguments)
+    parser = _parser()
+    options = parser.parse_intermixed_args(arguments)
+    if options.power <= options.alpha:
+        parser.error("--power must be above --alpha: that much every test has")
     with ending_in_one_line():
         made = plan_campaign(options)
         from resilience.plan_text import plan_text

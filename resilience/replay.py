@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from resilience.comparison import (
     CROSS_ENTROPY_TOLERANCE,
@@ -124,8 +125,11 @@ def _listed(kind: str, differences: Sequence[Difference]) -> Iterator[str]:
 
 
 def _configuration(path: Path) -> DictConfig:
-    kept = OmegaConf.load(_beside(path, ".hydra/config.yaml"))
-    config = OmegaConf.merge(OmegaConf.structured(Config), kept)
+    file = _beside(path, ".hydra/config.yaml")
+    try:
+        config = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file))
+    except (YAMLError, TypeError) as error:
+        raise ValueError(f"{file} is not whole: {error}") from error
     assert isinstance(config, DictConfig)
     return config
 

@@ -84,7 +84,10 @@ def read_result(path: Path, proved: bool = True) -> Result:
     if proved and claimed != digest(document):
         raise DamagedResultError(f"{path} does not agree with its own sha256")
     del document["schema"]
-    return Result(**document)
+    try:
+        return Result(**document)
+    except TypeError as error:
+        raise DamagedResultError(f"{path} lacks a part, or has a strange one: {error}") from error
 
 
 def find_results(directory: Path) -> list[Path]:

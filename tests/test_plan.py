@@ -171,7 +171,8 @@ def test_the_command_runs_nothing_and_gives_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--effect=0"], ["--sd-ratio=1"], ["--margin=1"], ["--confidence=2"]]
+    "arguments",
+    [["--effect=0"], ["--sd-ratio=1"], ["--margin=1"], ["--confidence=2"], ["--power=0.01"]],
 )
 def test_wishes_that_mean_nothing_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as end:

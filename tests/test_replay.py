@@ -181,3 +181,19 @@ def test_a_missing_file_is_told_in_one_line(path: Path, name: str) -> None:
         main([str(path)])
     assert str(end.value.code).startswith("error: ")
     assert name in str(end.value.code)
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "- a", "model: 3"])
+def test_a_damaged_configuration_is_told_in_one_line(path: Path, text: str) -> None:
+    (path.parent / ".hydra" / "config.yaml").write_text(text)
+    with pytest.raises(SystemExit) as end:
+        main([str(path)])
+    assert str(end.value.code).startswith("error: ")
+
+
+def test_a_result_that_lacks_a_part_is_told_in_one_line(path: Path) -> None:
+    document = json.loads(path.read_text())
+    del document["provenance"]
+    path.write_text(json.dumps(document))
+    with pytest.raises(SystemExit, match="lacks a part"):
+        main([str(path)])
