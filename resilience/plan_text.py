@@ -50,7 +50,7 @@ def _faults(plan: Plan) -> Iterator[str]:
             (
                 _name(plan, faults.model, faults.dataset),
                 faults.sites,
-                f"{faults.layers:,}",
+                f"{len(faults.layers):,}",
                 f"{faults.population:,}",
                 *(f"{faults.counts[r]:,}" if r in faults.counts else "-" for r in rates),
             )
@@ -134,15 +134,15 @@ def _samples(plan: Plan) -> Iterator[str]:
         ("model", "sites", "weights", "by layer", "bits", "by layer", "by layer and bit"),
         [
             (
-                _name(plan, sample.model, sample.dataset),
-                sample.sites,
-                f"{sample.weight_faults:,}",
-                f"{sum(layer.weight_faults for layer in sample.layers):,}",
-                f"{sample.bit_faults:,}",
-                f"{sum(layer.bit_faults for layer in sample.layers):,}",
-                f"{sum(sample.weight_bits * layer.weight_faults for layer in sample.layers):,}",
+                _name(plan, faults.model, faults.dataset),
+                faults.sites,
+                f"{faults.weight_sample:,}",
+                f"{sum(layer.weight_sample for layer in faults.layers):,}",
+                f"{faults.bit_sample:,}",
+                f"{sum(layer.bit_sample for layer in faults.layers):,}",
+                f"{sum(faults.weight_bits * layer.weight_sample for layer in faults.layers):,}",
             )
-            for sample in plan.samples
+            for faults in plan.faults
         ],
         names=2,
     )

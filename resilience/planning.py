@@ -16,7 +16,7 @@ from resilience.analysis.model import ROLES
 from resilience.analysis.sample_size import sample_size
 from resilience.identity import digest
 from resilience.measurement import Measurement
-from resilience.sites import Population, fault_count
+from resilience.sites import fault_count
 from resilience.trial import Trial
 
 
@@ -45,23 +45,47 @@ class Precision:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerPlan:
+    """One layer, and the faults to draw from it to know it by itself.
+
+    Attributes
+    ----------
+    weight_sample
+        If there is one possible fault for each weight; also those to draw for one bit.
+    bit_sample
+        If there is one possible fault for each bit.
+    """
+
+    layer: str
+    weights: int
+    weight_sample: int
+    bit_sample: int
+
+
+@dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """Faults of each trial on one model.
+    """Faults of one model at one choice of sites.
 
     Attributes
     ----------
     population
         Number of weights that may be struck.
     counts
-        Number of faults, by failure rate.
+        Faults of each trial, by failure rate.
+    weight_sample, bit_sample
+        Faults to inject one at a time to know the proportion of critical ones, if there is one
+        possible fault for each weight, or for each bit.
     """
 
     model: str
     dataset: str
     sites: str
-    layers: int
     population: int
+    weight_bits: int
     counts: Mapping[float, int]
+    weight_sample: int
+    bit_sample: int
+    layers: tuple[LayerPlan, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,46 +115,6 @@ class CostPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class LayerSample:
-    """Faults to draw from one layer, or from one bit of it, to know it by itself.
-
-    Attributes
-    ----------
-    weight_faults
-        If there is one possible fault for each weight; also those to draw for one bit.
-    bit_faults
-        If there is one possible fault for each bit.
-    """
-
-    layer: str
-    weights: int
-    weight_faults: int
-    bit_faults: int
-
-
-@dataclass(frozen=True, slots=True)
-class SamplePlan:
-    """Faults to inject, one at a time, to know the proportion of critical ones.
-
-    Attributes
-    ----------
-    weight_faults, bit_faults
-        For the whole network, if there is one possible fault for each weight, or for each bit.
-    layers
-        For each of them by itself.
-    """
-
-    model: str
-    dataset: str
-    sites: str
-    population: int
-    weight_bits: int
-    weight_faults: int
-    bit_faults: int
-    layers: tuple[LayerSample, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """A campaign before it is run."""
 
@@ -144,7 +128,6 @@ class Plan:
     effects: tuple[EffectForesight, ...]
     spread: tuple[SpreadForesight, ...]
     precision: Precision
-    samples: tuple[SamplePlan, ...]
 
 
 def plan(
@@ -165,12 +148,6 @@ def plan(
     ValueError
         If the trials of a cell would fail: a rate that gives no fault, sites without layers.
     """
-    faults, samples = [], []
-    for alike in _alike(cells):
-        measured = measurements[alike[0].subject]
-        population = alike[0].trial.sites.use.population(measured.layers)
-        faults.append(_faults(alike, population))
-        samples.append(_sample(alike[0].trial, population, measured.weight_bits, precision))
     costs = tuple(_costs(cells, measurements))
     rows = _observations(cells)
     return Plan(
@@ -178,13 +155,12 @@ def plan(
         replicas=tuple(sorted({cell.replicas for cell in cells})),
         trials=sum(cell.replicas for cell in cells),
         seconds=sum(cost.seconds for cost in costs),
-        faults=tuple(faults),
+        faults=tuple(_faults(alike, measurements, precision) for alike in _alike(cells)),
         costs=costs,
         wish=wish,
         effects=tuple(foresee_effects(rows, ROLES, wish)) if len(rows) else (),
         spread=tuple(foresee_spread(rows, ROLES, wish)) if len(rows) else (),
         precision=precision,
-        samples=tuple(samples),
     )
 
 
@@ -198,38 +174,26 @@ def _alike(cells: Sequence[Cell]) -> list[list[Cell]]:
     return list(groups.values())
 
 
-def _faults(alike: Sequence[Cell], population: Population) -> FaultPlan:
-    trial = alike[0].trial
+def _faults(
+    alike: Sequence[Cell], measurements: Mapping[str, Measurement], precision: Precision
+) -> FaultPlan:
+    def sample(possible: int) -> int:
+        return sample_size(possible, precision.margin, precision.confidence)
+
+    trial, measured = alike[0].trial, measurements[alike[0].subject]
+    population, bits = trial.sites.use.population(measured.layers), measured.weight_bits
     rates = sorted({cell.trial.frate for cell in alike})
     return FaultPlan(
         model=trial.model.name,
         dataset=trial.dataset.name,
         sites=trial.sites.name,
-        layers=len(population.layers),
-        population=population.size,
-        counts={rate: fault_count(rate, population) for rate in rates},
-    )
-
-
-def _sample(trial: Trial, population: Population, bits: int, precision: Precision) -> SamplePlan:
-    def size(possible: int) -> int:
-        return sample_size(possible, precision.margin, precision.confidence)
-
-    return SamplePlan(
-        model=trial.model.name,
-        dataset=trial.dataset.name,
-        sites=trial.sites.name,
         population=population.size,
         weight_bits=bits,
-        weight_faults=size(population.size),
-        bit_faults=size(bits * population.size),
+        counts={rate: fault_count(rate, population) for rate in rates},
+        weight_sample=sample(population.size),
+        bit_sample=sample(bits * population.size),
         layers=tuple(
-            LayerSample(
-                layer=layer.name,
-                weights=layer.size,
-                weight_faults=size(layer.size),
-                bit_faults=size(bits * layer.size),
-            )
+            LayerPlan(layer.name, layer.size, sample(layer.size), sample(bits * layer.size))
             for layer in population.layers
         ),
     )

@@ -110,12 +110,20 @@ def report(done: Replay) -> Iterator[str]:
         yield from (f"  {difference}" for difference in done.machine)
     yield from _listed("Fault", done.faults)
     yield from _listed("Figure", done.figures)
-    figures = len(done.result.golden) + len(done.result.corrupted)
     if done.agrees:
+        count = done.result.faults["count"]
+        figures = len(done.result.golden) + len(done.result.corrupted)
         how = "agree" if done.machine else "are equal"
-        yield f"It agrees: {done.result.faults['count']:,} faults and {figures} figures {how}."
+        yield f"It agrees: {count:,} faults and {figures} figures {how}."
     else:
-        yield f"It does not agree: {len(done.figures)} of {figures} figures differ."
+        kinds = {
+            "weights or images": done.subject,
+            "settings": done.settings,
+            "faults": done.faults,
+            "figures": done.figures,
+        }
+        found = [f"{len(of):,} in {kind}" for kind, of in kinds.items() if of]
+        yield f"It does not agree; differences: {', '.join(found) or 'none, but it is damaged'}."
 
 
 def _listed(kind: str, differences: Sequence[Difference]) -> Iterator[str]:

@@ -97,14 +97,14 @@ def test_golden_trials_cost_time_and_are_not_analysed() -> None:
 
 
 def test_each_stratum_is_a_population_of_its_own() -> None:
-    (sample,) = plan_of(*design(0.01)).samples
-    assert sample.population == 24_000  # paper: without the linear layer
-    assert sample.bit_faults == sample_size(24_000 * 32, 0.01, 0.99)
-    assert sample.weight_faults == sample_size(24_000, 0.01, 0.99)
-    for stratum, layer in zip(sample.layers, LAYERS[:3], strict=True):
+    (faults,) = plan_of(*design(0.01)).faults
+    assert faults.population == 24_000  # paper: without the linear layer
+    assert faults.bit_sample == sample_size(24_000 * 32, 0.01, 0.99)
+    assert faults.weight_sample == sample_size(24_000, 0.01, 0.99)
+    for stratum, layer in zip(faults.layers, LAYERS[:3], strict=True):
         assert (stratum.layer, stratum.weights) == (layer.name, layer.size)
-        assert stratum.bit_faults == sample_size(layer.size * 32, 0.01, 0.99)
-        assert stratum.weight_faults == sample_size(layer.size, 0.01, 0.99)
+        assert stratum.bit_sample == sample_size(layer.size * 32, 0.01, 0.99)
+        assert stratum.weight_sample == sample_size(layer.size, 0.01, 0.99)
 
 
 def test_cells_are_those_of_the_sweep() -> None:
@@ -166,7 +166,7 @@ def test_the_command_runs_nothing_and_gives_everything(tmp_path: Path) -> None:
     assert made["costs"][0]["threads"] == 1
     (faults,) = made["faults"]
     assert faults["counts"] == {"0.0001": 124, "0.001": 1237}
-    assert len(made["samples"][0]["layers"]) == faults["layers"]
+    assert sum(layer["weights"] for layer in faults["layers"]) == faults["population"]
     assert not list(tmp_path.iterdir())
 
 

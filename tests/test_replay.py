@@ -55,7 +55,7 @@ def test_a_changed_figure_is_named(path: Path, capsys: pytest.CaptureFixture[str
     assert main([str(path)]) == 1
     said = capsys.readouterr().out
     assert f"Figure: corrupted.sdc_rate was {was + 0.05}, is {was}\n" in said
-    assert "It does not agree: 1 of 11 figures differ." in said
+    assert "It does not agree; differences: 1 in figures." in said
     assert "Fault:" not in said
 
 
@@ -81,7 +81,7 @@ def test_a_changed_fault_is_named(path: Path, capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().out
     assert f"faults.csv line 4 was {lines[3]}, is {layer},{index},{rest}" in said
     assert f"faults.csv line {len(lines)} was missing, is {lines[-1]}" in said
-    assert "0 of 11 figures differ" in said
+    assert "It does not agree; differences: 2 in faults." in said
 
 
 def test_a_changed_setting_is_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
