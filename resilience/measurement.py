@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from resilience.datasets import Dataset, choose_images
+from resilience.errors import USER_ERRORS, one_line
 from resilience.evaluation import predict
 from resilience.models import Model, choose_preprocessing, load_classifier, resolve_device
 from resilience.sites import Layer, used_layers
@@ -58,12 +59,23 @@ def measure_apart(
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawned) as executor:
         try:
-            return executor.submit(measure, model, dataset, device, batch_size, threads).result()
+            return executor.submit(
+                _measure_or_say, model, dataset, device, batch_size, threads
+            ).result()
         except BrokenProcessPool as error:
             raise ValueError(
                 f"the process that measured {model.name} was killed, as for want of memory; "
                 "try a smaller batch_size"
             ) from error
+
+
+def _measure_or_say(
+    model: Model, dataset: Dataset, device: str, batch_size: int, threads: int | None
+) -> Measurement:
+    try:
+        return measure(model, dataset, device, batch_size, threads)
+    except USER_ERRORS as error:  # what caused it would not come along to the other process
+        raise ValueError(one_line(error)) from error
 
 
 def measure(

@@ -185,3 +185,11 @@ def test_a_wrong_override_gets_one_line() -> None:
         main(["model=nope"])
     assert "Could not find 'model/nope'" in str(end.value.code)
     assert "\n" not in str(end.value.code)
+
+
+def test_an_error_from_the_measuring_process_is_the_same_line_as_a_trials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("IMAGENET_ROOT", raising=False)
+    with pytest.raises(SystemExit, match=r"^error: dataset.root is not set; "):
+        main(["model=squeezenet1_1", "dataset=imagenet"])
