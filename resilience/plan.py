@@ -40,7 +40,7 @@ def plan_campaign(options: argparse.Namespace) -> "Plan":
     """
     from resilience.analysis.foresight import Wish
     from resilience.measurement import measure_apart
-    from resilience.planning import Precision, plan
+    from resilience.planning import Proportion, plan
 
     design = cells(options.overrides)
     measurements = {}
@@ -52,7 +52,7 @@ def plan_campaign(options: argparse.Namespace) -> "Plan":
                 *(trial.model, trial.dataset, trial.device, trial.batch_size, cell.threads)
             )
     wish = Wish(options.effect, options.sd_ratio, options.alpha, options.power)
-    return plan(design, measurements, wish, Precision(options.margin, options.confidence))
+    return plan(design, measurements, wish, Proportion(options.margin, options.confidence))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

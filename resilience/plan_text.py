@@ -127,9 +127,9 @@ def _spread(plan: Plan) -> Iterator[str]:
 
 
 def _samples(plan: Plan) -> Iterator[str]:
-    precision = plan.precision
+    proportion = plan.proportion
     yield "Faults to inject, one at a time, to know the proportion of critical ones to within"
-    yield f"{100 * precision.margin:g} % with {100 * precision.confidence:g} % confidence"
+    yield f"{100 * proportion.margin:g} % with {100 * proportion.confidence:g} % confidence"
     yield from _table(
         ("model", "sites", "weights", "by layer", "bits", "by layer", "by layer and bit"),
         [

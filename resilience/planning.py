@@ -37,7 +37,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Precision:
+class Proportion:
     """How well a proportion of critical faults is to be known."""
 
     margin: float = 0.01
@@ -127,14 +127,14 @@ class Plan:
     wish: Wish
     effects: tuple[EffectForesight, ...]
     spread: tuple[SpreadForesight, ...]
-    precision: Precision
+    proportion: Proportion
 
 
 def plan(
     cells: Sequence[Cell],
     measurements: Mapping[str, Measurement],
     wish: Wish,
-    precision: Precision,
+    proportion: Proportion,
 ) -> Plan:
     """What a campaign of these cells will do, cost and be able to say.
 
@@ -155,12 +155,12 @@ def plan(
         replicas=tuple(sorted({cell.replicas for cell in cells})),
         trials=sum(cell.replicas for cell in cells),
         seconds=sum(cost.seconds for cost in costs),
-        faults=tuple(_faults(alike, measurements, precision) for alike in _alike(cells)),
+        faults=tuple(_faults(alike, measurements, proportion) for alike in _alike(cells)),
         costs=costs,
         wish=wish,
         effects=tuple(foresee_effects(rows, ROLES, wish)) if len(rows) else (),
         spread=tuple(foresee_spread(rows, ROLES, wish)) if len(rows) else (),
-        precision=precision,
+        proportion=proportion,
     )
 
 
@@ -175,10 +175,10 @@ def _alike(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def _faults(
-    alike: Sequence[Cell], measurements: Mapping[str, Measurement], precision: Precision
+    alike: Sequence[Cell], measurements: Mapping[str, Measurement], proportion: Proportion
 ) -> FaultPlan:
     def sample(possible: int) -> int:
-        return sample_size(possible, precision.margin, precision.confidence)
+        return sample_size(possible, proportion.margin, proportion.confidence)
 
     trial, measured = alike[0].trial, measurements[alike[0].subject]
     population, bits = trial.sites.use.population(measured.layers), measured.weight_bits

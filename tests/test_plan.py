@@ -15,7 +15,7 @@ from resilience.analysis.sample_size import sample_size
 from resilience.measurement import Measurement, measure
 from resilience.plan import cells, main
 from resilience.plan_text import duration_text, plan_text
-from resilience.planning import Cell, Plan, Precision, plan
+from resilience.planning import Cell, Plan, Proportion, plan
 from resilience.sites import Layer
 from resilience.trial import run_trial
 from tests.test_main import run
@@ -33,7 +33,7 @@ BIG_FRATE = {"frate": 0.05}
 
 def plan_of(*trials: Cell, **changes: Any) -> Plan:
     measured = {cell.subject: replace(MEASURED, **changes) for cell in trials}
-    return plan(trials, measured, Wish(), Precision())
+    return plan(trials, measured, Wish(), Proportion())
 
 
 def design(*rates: float, replicas: int = 10) -> list[Cell]:
@@ -51,7 +51,7 @@ def test_a_plan_counts_the_faults_that_trials_have() -> None:
         [Cell(trial, 1) for trial in trials],
         {Cell(trials[0], 1).subject: measured},
         Wish(),
-        Precision(),
+        Proportion(),
     )
     for trial, faults in zip(trials, made.faults, strict=True):
         result, _ = run_trial(trial)
