@@ -27,7 +27,7 @@ LAYERS = (
     Layer("features.4", "convolution", 3_000),
     Layer("head", "linear", 500),
 )
-MEASURED = Measurement(LAYERS, 32, 60, 2.5, 2**30, "cpu", 1)
+MEASURED = Measurement(LAYERS, 32, 60, 2.5, 2**30, "cpu", 16, 1)
 BIG_FRATE = {"frate": 0.05}
 
 
