@@ -63,6 +63,7 @@ def main() -> None:
     """Run the program; what a user did wrong ends it with one line and status 1."""
     # So that Hydra lets errors out, instead of printing them and their stack itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    logging.raiseExceptions = False  # a full disk needs no stack for each line that is not logged
     _register_sweeper()
     try:
         with interruption.handled(), ending_in_one_line():

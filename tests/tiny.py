@@ -19,6 +19,7 @@ ROOT = str(Path(__file__).parents[1])
 
 def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int | str | None:
     """Run a sweep in this process; give its exit status, or the line that it ends with."""
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which the program sets, for its own process
     monkeypatch.setattr(sys, "argv", ["resilience", "-m", *TINY, *arguments])
     try:
         main()
