@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -49,6 +50,7 @@ def main() -> None:
     """Run the program; what a user did wrong ends it with one line and status 1."""
     # So that Hydra lets errors out, instead of printing them and their stack itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    _register_launcher()
     with ending_in_one_line():
         sys.argv[1:] = rates_as_choices(sys.argv[1:])
         failure = None
@@ -63,6 +65,14 @@ def main() -> None:
         analyse_finished()
         if failure:
             raise failure
+
+
+def _register_launcher() -> None:
+    """Make the launcher known to Hydra, whose search misses plugins of editable installs."""
+    plugins = Plugins.instance()  # searches now; what it finds, it would import a second time
+    from hydra_plugins.resilience.launcher import ClusterLauncher
+
+    plugins.register(ClusterLauncher)
 
 
 if __name__ == "__main__":

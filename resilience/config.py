@@ -84,10 +84,16 @@ class Config:
     device: str = "auto"
     batch_size: int = 32
     threads: int | None = None
+    cluster: dict[str, Any] = MISSING
+    workers: int = 1
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
 
 
 ConfigStore.instance().store(name="schema", node=Config)
+
+
+_OF_CAMPAIGNS = ("hydra", "analysis", "cluster", "workers")
+"""Parts of the configuration that say nothing of a trial."""
 
 
 def trial_directory(*, _root_: DictConfig) -> str:
@@ -98,7 +104,7 @@ def trial_directory(*, _root_: DictConfig) -> str:
     """
     config = OmegaConf.to_container(_root_, resolve=False)
     assert isinstance(config, dict)
-    of_trial = {name: node for name, node in config.items() if name not in ("hydra", "analysis")}
+    of_trial = {name: node for name, node in config.items() if name not in _OF_CAMPAIGNS}
     resolved = OmegaConf.to_container(OmegaConf.create(of_trial), resolve=True)
     replica = f"replica-{_root_.replica}-{digest(resolved)[:8]}"
     return "/".join((_root_.model.name, choice_name(_root_.perturb), f"{_root_.frate:g}", replica))
@@ -148,6 +154,7 @@ def build_trial(config: DictConfig) -> "Trial":
             architecture=network.get("architecture"),
             preprocessing=Preprocessing(**preprocessing) if preprocessing else None,
             recipe=Recipe(**model["fit"]),
+            may_fit=config.cluster.fit,
         ),
         dataset=Dataset(
             name=dataset["name"],

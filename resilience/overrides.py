@@ -1,5 +1,6 @@
 """Command-line overrides: failure rates as Hydra takes them, and the trials that a sweep means."""
 
+import re
 from collections.abc import Sequence
 
 from hydra import compose, initialize_config_module
@@ -55,6 +56,22 @@ def trial_overrides(arguments: Sequence[str]) -> list[list[str]]:
     sweep = parser.parse_overrides([f"{key}={value}" for key, value in params.items()])
     (trials,) = BasicSweeper.split_arguments([*sweep, *given], None)
     return trials
+
+
+_FAULTS = ("frate", "perturb", "sites", "replica", "seed")
+"""Overrides of these, and of their options, change neither model nor images."""
+
+_WHERE = ("cluster", "workers", "hydra")
+"""Neither do overrides of these, which say where trials run."""
+
+
+def subject_overrides(trial: Sequence[str]) -> list[str]:
+    """Those of a trial's overrides that say what it is made on: its model and images."""
+    return [
+        override
+        for override in trial
+        if re.split(r"[=./]", override.lstrip("+"))[0] not in (*_FAULTS, *_WHERE)
+    ]
 
 
 def compose_trial(overrides: Sequence[str]) -> DictConfig:

@@ -82,6 +82,25 @@ def read_result(path: Path) -> Result:
     return Result(**document)
 
 
+def read_whole_result(path: Path) -> Result:
+    """Read a `result.json`, and prove that the `faults.csv` beside it is the trial's.
+
+    Raises
+    ------
+    DamagedResultError
+        If either is not what the trial wrote, or not there.
+    """
+    result = read_result(path)
+    faults = path.with_name(FAULTS_FILE)
+    try:
+        content = faults.read_bytes()
+    except FileNotFoundError as error:
+        raise DamagedResultError(f"{faults} is missing") from error
+    if hashlib.sha256(content).hexdigest() != result.faults["sha256"]:
+        raise DamagedResultError(f"{faults} does not agree with the sha256 in {RESULT_FILE}")
+    return result
+
+
 def find_results(directory: Path) -> list[Path]:
     """Paths of all `result.json` below a directory, sorted."""
     return sorted(directory.rglob(RESULT_FILE))
