@@ -2,8 +2,8 @@
 # A SLURM cluster of one node, this machine, on loopback. Needs Debian's slurm-wlm and munge, and
 # root.
 #
-#   cluster.sh start DIRECTORY     then: export SLURM_CONF=DIRECTORY/slurm.conf
-#   cluster.sh stop DIRECTORY
+#   slurm.sh start DIRECTORY     then: export SLURM_CONF=DIRECTORY/slurm.conf
+#   slurm.sh stop DIRECTORY
 #
 # All it writes is in DIRECTORY, and it stops what it started, by process id.
 set -euo pipefail
@@ -82,7 +82,7 @@ case $action in
 start) start ;;
 stop) stop ;;
 *)
-    echo "usage: cluster.sh start|stop DIRECTORY" >&2
+    echo "usage: slurm.sh start|stop DIRECTORY" >&2
     exit 2
     ;;
 esac
