@@ -30,6 +30,8 @@ SWEEP = [
     *("replica=0,1", "model.weights=none", "dataset.limit=20", "threads=1"),
     *("analysis.enabled=false", "hydra.sweep.dir=here"),
 ]
+LONGER = [*SWEEP, "replica=range(0,6)", "dataset.limit=500"]
+"""Long enough to be stopped in the middle."""
 ON_SLURM = ["cluster=slurm", "cluster.cpus=1", "cluster.minutes=10"]
 
 needs_ray = pytest.mark.skipif(
@@ -58,15 +60,24 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("cache"))
 
 
+def in_one_process(sweep: list[str], folder: Path, cache: str, trials: int) -> dict[str, Any]:
+    done = run(sweep, folder, RESILIENCE_CACHE=cache)
+    assert done.returncode == 0, done.stderr
+    results = found(folder / "here")
+    assert len(results) == trials
+    return results
+
+
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory, cache: str) -> dict[str, Any]:
     """What the campaign finds in one process."""
-    folder = tmp_path_factory.mktemp("one-process")
-    done = run(SWEEP, folder, RESILIENCE_CACHE=cache)
-    assert done.returncode == 0, done.stderr
-    results = found(folder / "here")
-    assert len(results) == 8
-    return results
+    return in_one_process(SWEEP, tmp_path_factory.mktemp("one-process"), cache, 8)
+
+
+@pytest.fixture(scope="module")
+def expected_longer(tmp_path_factory: pytest.TempPathFactory, cache: str) -> dict[str, Any]:
+    """What the longer campaign finds in one process."""
+    return in_one_process(LONGER, tmp_path_factory.mktemp("longer"), cache, 24)
 
 
 @pytest.fixture(scope="module")
@@ -172,48 +183,44 @@ def wait_for_results(campaign: Path, wanted: int) -> dict[Path, int]:
     raise TimeoutError(f"{campaign} has {len(there)} of {wanted} results")
 
 
-def only_job() -> str:
-    """Id of the one job that SLURM has."""
-    command = ["squeue", "--noheader", "--format=%A"]
-    (job,) = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    return job
+def ask_slurm(*command: str) -> str:
+    """What a command of SLURM prints."""
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.mark.usefixtures("slurm")
 def test_a_cancelled_job_is_told_and_the_same_command_does_the_rest(
-    tmp_path: Path, cache: str, expected: dict[str, Any]
+    tmp_path: Path, cache: str, expected_longer: dict[str, Any]
 ) -> None:
-    arguments = [*SWEEP, *ON_SLURM, "cluster.group=8"]
+    arguments = [*LONGER, *ON_SLURM, "cluster.group=24"]
     sweep = start(arguments, tmp_path, cache)
     before = wait_for_results(tmp_path / "here", 2)
-    subprocess.run(["scancel", only_job()], check=True)
+    ask_slurm("scancel", ask_slurm("squeue", "--noheader", "--format=%A"))
     said, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 1
     assert "ended early, see" in said
-    assert len(find_results(tmp_path)) < 8
+    assert len(find_results(tmp_path)) < 24
     done = run(arguments, tmp_path, RESILIENCE_CACHE=cache)
     assert done.returncode == 0, done.stderr
-    assert found(tmp_path / "here") == expected
+    assert found(tmp_path / "here") == expected_longer
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 @pytest.mark.usefixtures("slurm")
 def test_a_requeued_job_goes_on_where_it_was(
-    tmp_path: Path, cache: str, expected: dict[str, Any]
+    tmp_path: Path, cache: str, expected_longer: dict[str, Any]
 ) -> None:
-    sweep = start([*SWEEP, *ON_SLURM, "cluster.group=8"], tmp_path, cache)
+    sweep = start([*LONGER, *ON_SLURM, "cluster.group=24"], tmp_path, cache)
     before = wait_for_results(tmp_path / "here", 2)
-    job = only_job()
-    subprocess.run(["scontrol", "requeue", job], check=True)
-    # SLURM lets a requeued job wait for two minutes, in case its node is broken.
-    for _ in range(100):
+    job = ask_slurm("squeue", "--noheader", "--format=%A")
+    ask_slurm("scontrol", "requeue", job)
+    while ask_slurm("squeue", "--noheader", "--format=%T") != "PENDING":
         time.sleep(0.2)
-        now = ["scontrol", "update", f"JobId={job}", "StartTime=now"]
-        if subprocess.run(now, capture_output=True, check=False).returncode == 0:
-            break
+    # SLURM lets a requeued job wait for two minutes, in case its node is broken.
+    ask_slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
     said, _ = sweep.communicate(timeout=180)
     assert sweep.returncode == 0, said
-    assert found(tmp_path / "here") == expected
+    assert found(tmp_path / "here") == expected_longer
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
