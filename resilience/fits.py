@@ -73,6 +73,6 @@ def _path(model: "Model", preprocessing: Preprocessing, dataset: Dataset, images
 def _require(path: Path, model: "Model") -> None:
     if not path.exists():
         raise ValueError(
-            f"{model.name} has no fitted weights in {path.parent}, and what runs on many machines must "
-            "not fit on each; first run python -m resilience.prepare with the same overrides"
+            f"{model.name} has no fitted weights in {path.parent}, and what runs on many machines "
+            "must not fit on each; first run python -m resilience.prepare with the same overrides"
         )
