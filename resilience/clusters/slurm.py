@@ -61,7 +61,7 @@ class Slurm(Cluster):
         folder = Path(work.config.hydra.sweep.dir, JOBS_DIRECTORY).absolute()
         submitted = self._submit(work, chunks, folder)
         arrays = ",".join(sorted({job.job_id.partition("_")[0] for job in submitted}))
-        log.info("%d jobs of SLURM, %s, logs in %s", len(submitted), arrays, folder)
+        print(f"{len(submitted)} jobs of SLURM, {arrays}; their logs are in {folder}", flush=True)
         try:
             for job in _ended(submitted):
                 returned = _returned(job)
