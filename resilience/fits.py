@@ -46,16 +46,15 @@ def fitted_weights(
 
 
 def require_fitted(model: "Model", preprocessing: Preprocessing, dataset: Dataset) -> None:
-    """Make sure that the cache has the weights of a model, if they are to be fitted.
+    """Make sure that the cache has the weights of a model that are to be fitted.
 
     Raises
     ------
     ValueError
         If it has not; says how to bring them there.
     """
-    if model.weights == "fit":
-        images = load_images(dataset.to_fit(), preprocessing)
-        _require(_path(model, preprocessing, dataset, images), model)
+    images = load_images(dataset.to_fit(), preprocessing)
+    _require(_path(model, preprocessing, dataset, images), model)
 
 
 def _path(model: "Model", preprocessing: Preprocessing, dataset: Dataset, images: Images) -> Path:

@@ -45,12 +45,14 @@ class ClusterLauncher(Launcher):
         return list(self.cluster.run(work, chunked(jobs, self.cluster.group)))
 
     def _require_fitted(self, job_overrides: Sequence[Sequence[str]]) -> None:
-        from resilience.fits import require_fitted
-        from resilience.models import choose_preprocessing
-
         subjects = {tuple(subject_overrides(given)): given for given in job_overrides}
         for given in subjects.values():
             config = self.hydra_context.config_loader.load_sweep_config(self.config, list(given))
-            trial = build_trial(config)
-            preprocessing = choose_preprocessing(trial.model, trial.dataset)
-            require_fitted(trial.model, preprocessing, trial.dataset)
+            if config.model.weights == "fit":
+                trial = build_trial(config)
+                # torch takes seconds to import, and given weights need none of it here.
+                from resilience.fits import require_fitted
+                from resilience.models import choose_preprocessing
+
+                preprocessing = choose_preprocessing(trial.model, trial.dataset)
+                require_fitted(trial.model, preprocessing, trial.dataset)
