@@ -207,14 +207,21 @@ def test_a_cancelled_job_is_told_and_the_same_command_does_the_rest(
 
 
 @pytest.mark.usefixtures("slurm")
+@pytest.mark.parametrize(
+    "requeue",
+    [("scontrol", "requeue"), ("scancel", "--signal=USR2")],
+    ids=["by SLURM", "by itself, as before its time limit"],
+)
 def test_a_requeued_job_goes_on_where_it_was(
-    tmp_path: Path, cache: str, expected_longer: dict[str, Any]
+    tmp_path: Path, cache: str, expected_longer: dict[str, Any], requeue: tuple[str, str]
 ) -> None:
     sweep = start([*LONGER, *ON_SLURM, "cluster.group=24"], tmp_path, cache)
     before = wait_for_results(tmp_path / "here", 2)
     job = ask_slurm("squeue", "--noheader", "--format=%A")
-    ask_slurm("scontrol", "requeue", job)
-    while ask_slurm("squeue", "--noheader", "--format=%T") != "PENDING":
+    ask_slurm(*requeue, job)
+    for _ in range(150):
+        if ask_slurm("squeue", "--noheader", "--format=%T") == "PENDING":
+            break
         time.sleep(0.2)
     # SLURM lets a requeued job wait for two minutes, in case its node is broken.
     ask_slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
