@@ -37,8 +37,6 @@ def run(config: DictConfig) -> None:
 
 def _run_among_others(config: DictConfig, directory: Path, overrides: list[str]) -> None:
     """Run a trial of a sweep; if it fails, say why in `failure.json`, and let the sweep go on."""
-    from resilience.injection import RestorationError
-
     remove_unfinished(directory)
     try:
         _run(config, directory, Path(HydraConfig.get().sweep.dir))
@@ -46,8 +44,6 @@ def _run_among_others(config: DictConfig, directory: Path, overrides: list[str])
         reason = one_line(error)
         log.error("%s: %s", directory, reason)
         write_failure(directory, factors_of(config), overrides, error, reason)
-        if isinstance(error, RestorationError):  # no trial after it could be believed
-            raise
     else:
         (directory / FAILURE_FILE).unlink(missing_ok=True)
 
@@ -64,7 +60,7 @@ def main() -> None:
     # So that Hydra lets errors out, instead of printing them and their stack itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     logging.raiseExceptions = False  # a full disk needs no stack for each line that is not logged
-    _register_sweeper()
+    _register_plugins()
     try:
         with interruption.handled(), ending_in_one_line():
             sys.argv[1:] = rates_as_choices(sys.argv[1:])
@@ -91,11 +87,13 @@ def _run_and_end() -> None:
         sys.exit(1)
 
 
-def _register_sweeper() -> None:
-    """Make the sweeper known to Hydra, whose search misses plugins of editable installs."""
+def _register_plugins() -> None:
+    """Make sweeper and launcher known to Hydra, whose search misses editable installs."""
     plugins = Plugins.instance()  # searches now; what it finds, it would import a second time
+    from hydra_plugins.resilience.launcher import ClusterLauncher
     from hydra_plugins.resilience.sweeper import CampaignSweeper
 
+    plugins.register(ClusterLauncher)
     plugins.register(CampaignSweeper)
 
 

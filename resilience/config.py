@@ -91,6 +91,8 @@ class Config:
     batch_size: int | None = None
     threads: int | None = None
     prefix_memory: float = 1.0
+    cluster: dict[str, Any] = MISSING
+    workers: int = 1
     campaign: str | None = None
     shard: str | None = None
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
@@ -99,7 +101,10 @@ class Config:
 ConfigStore.instance().store(name="schema", node=Config)
 
 
-_NOT_OF_TRIALS = ("hydra", "analysis", "campaign", "shard", "threads", "prefix_memory")
+_NOT_OF_TRIALS = (
+    *("hydra", "analysis", "campaign", "shard", "cluster", "workers"),
+    *("threads", "prefix_memory"),
+)
 """What no figure of a trial depends on."""
 
 
@@ -187,6 +192,7 @@ def build_trial(config: DictConfig, campaign: Path | None = None) -> "Trial":
             architecture=network.get("architecture"),
             preprocessing=Preprocessing(**preprocessing) if preprocessing else None,
             recipe=Recipe(**model["fit"]),
+            may_fit=config.cluster.fit and config.shard is None,
         ),
         dataset=Dataset(
             name=dataset["name"],

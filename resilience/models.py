@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from resilience.cache import cache_directory
-from resilience.datasets import Dataset, load_images
-from resilience.fitting import Recipe, fitted_state
-from resilience.identity import digest
+from resilience.datasets import Dataset
+from resilience.fits import fitted_weights
+from resilience.fitting import Recipe
 from resilience.preprocessing import Preprocessing
 from resilience.weights import load_file, state_sha256
+from resilience.workers import gpu_of_worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Model:
         None: what torchvision's weights want, at the dataset's image size if it sets one.
     recipe
         How `fit` trains.
+    may_fit
+        Whether to train where the cache has no fitted weights, or to stop.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Model:
     architecture: str | None = None
     preprocessing: Preprocessing | None = None
     recipe: Recipe = field(default_factory=Recipe)
+    may_fit: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +66,8 @@ class Classifier:
 def resolve_device(name: str) -> torch.device:
     """The device that `auto`, `cpu`, `cuda`, `cuda:1` or `mps` stands for.
 
+    On several GPUs, `auto` and `cuda` spread the workers of a machine over them.
+
     Raises
     ------
     ValueError
@@ -74,6 +80,8 @@ def resolve_device(name: str) -> torch.device:
     }
     if name == "auto":
         name = next(kind for kind in ("cuda", "mps", "cpu") if there[kind])
+    if name == "cuda" and torch.cuda.device_count() > 1:
+        name = f"cuda:{gpu_of_worker(current_process().name, torch.cuda.device_count())}"
     kind, _, index = name.partition(":")
     if kind not in there or (index and not index.isdecimal()):
         raise ValueError(f"device must be auto, cpu, cuda, cuda:INDEX or mps, got {name!r}")
@@ -172,7 +180,7 @@ def load_classifier(
             torch.manual_seed(0)
             network = model.build(classes)
         if model.weights == "fit":
-            state = _fitted(model, network, dataset, classes, device)
+            state = fitted_weights(model, preprocessing, network, dataset, classes, device)
             network.load_state_dict(state)
         elif model.weights != "none":
             load_file(network, _existing_file(model))
@@ -208,32 +216,6 @@ def _pretrained(model: Model) -> nn.Module:
             f"{weights.url.rpartition('/')[2]} into {checkpoints}, or give model.weights=FILE"
         ) from error
     return network
-
-
-def _fitted(
-    model: Model,
-    network: nn.Module,
-    dataset: Dataset,
-    classes: int,
-    device: torch.device,
-) -> dict[str, Tensor]:
-    preprocessing = choose_preprocessing(model, dataset)
-    images = load_images(dataset.to_fit(), preprocessing)
-    if images.classes != classes:
-        raise ValueError(
-            f"dataset {dataset.name} has {classes} classes to test on and {images.classes} to fit "
-            "on; dataset.images and dataset.fit must have the same"
-        )
-    key = digest(
-        {
-            "model": dict(model.parameters),
-            "recipe": asdict(model.recipe),
-            "preprocessing": asdict(preprocessing),
-            "images": images.sha256,
-        }
-    )
-    path = cache_directory() / "fits" / f"{model.name}-{dataset.name}-{key[:16]}.safetensors"
-    return fitted_state(path, network, images, preprocessing, model.recipe, device)
 
 
 def _existing_file(model: Model) -> Path:

@@ -61,10 +61,13 @@ def trial_overrides(arguments: Sequence[str]) -> list[list[str]]:
 _FAULTS = ("frate", "perturb", "sites", "replica", "seed")
 """Overrides of these, and of their options, change neither model nor images."""
 
+_WHERE = ("cluster", "workers", "shard", "campaign", "analysis", "hydra")
+"""Neither do overrides of these, which say where trials run and what is done with them."""
+
 
 def subject_overrides(trial: Sequence[str]) -> tuple[str, ...]:
     """Those of a trial's overrides that say what it is made on: its model and images."""
-    return without(trial, _FAULTS)
+    return without(trial, (*_FAULTS, *_WHERE))
 
 
 def without(overrides: Sequence[str], topics: Sequence[str]) -> tuple[str, ...]:

@@ -28,7 +28,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     with ending_in_one_line():
         for overrides in subjects(arguments.overrides):
-            trial = build_trial(compose_trial(overrides))
+            # This process may fit, wherever the campaign is to run.
+            trial = build_trial(compose_trial([*overrides, "cluster=local"]))
             from resilience.evaluation import accuracy
             from resilience.subject import prepare
 

@@ -214,6 +214,12 @@ def prepare(model: Model, dataset: Dataset, settings: Settings) -> Subject:
     return _subjects[key]
 
 
+def forget(subject: Subject) -> None:
+    """Load this subject's network anew for the next trial on it."""
+    for key in [key for key, kept in _subjects.items() if kept is subject]:
+        del _subjects[key]
+
+
 def check_all_weights() -> None:
     """Prove that the weights of every network in use are those that were loaded."""
     for subject in _subjects.values():

@@ -7,14 +7,17 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from resilience import campaign, interruption
-from resilience.config import build_trial
+from resilience.config import build_trial, factors_of, trial_directory
+from resilience.errors import one_line
+from resilience.failures import write_failure
 from resilience.overrides import subject_overrides
 from resilience.progress import shown
-from resilience.results import Result
+from resilience.results import FAILURE_FILE, RESULT_FILE, Result
 from resilience.resume import finished, read_campaign
 from resilience.settings import SUBJECTS_KEPT
 from resilience.shards import share
@@ -69,7 +72,18 @@ def sweep(
         for first in range(0, len(left), batch):
             interruption.check()
             for job in launcher.launch(left[first : first + batch], initial_job_idx=first):
-                _ = job.return_value  # raises what the trial itself could not answer for
+                if job.status != JobStatus.COMPLETED:
+                    _note_lost(job, loader, config)
+
+
+def _note_lost(job: JobReturn, loader: ConfigLoader, config: DictConfig) -> None:
+    """Write `failure.json` for a trial that could not, such as one whose worker was killed."""
+    composed = loader.load_sweep_config(config, list(job.overrides or ()))
+    directory = Path(config.hydra.sweep.dir, trial_directory(_root_=composed))
+    if not any((directory / name).exists() for name in (RESULT_FILE, FAILURE_FILE)):
+        error = job._return_value  # as `return_value` would raise it
+        words = list(composed.hydra.overrides.task)
+        write_failure(directory, factors_of(composed), words, error, one_line(error))
 
 
 def _finished(

@@ -14,14 +14,14 @@ from resilience.datasets import Dataset
 from resilience.evaluation import accuracy, judge
 from resilience.fault_list import to_csv
 from resilience.identity import digest
-from resilience.injection import draw_faults
+from resilience.injection import RestorationError, draw_faults
 from resilience.models import Model
 from resilience.perturbations import Perturbation
 from resilience.provenance import machine, processor, versions
 from resilience.results import Result
 from resilience.settings import Settings
 from resilience.sites import SAMPLER_VERSION, Population, Sites, fault_count
-from resilience.subject import Subject, prepare
+from resilience.subject import Subject, forget, prepare
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -120,7 +120,12 @@ def run_trial(trial: Trial) -> tuple[Result, str]:
     faults = draw_faults(
         network, population, count, trial.sites.use, trial.perturb.use, trial.generator()
     )
-    golden, corrupted = subject.golden, subject.corrupted(faults)
+    golden = subject.golden
+    try:
+        corrupted = subject.corrupted(faults)
+    except RestorationError:
+        forget(subject)  # no trial after it could believe its network
+        raise
 
     labels = subject.images.labels
     before, after = accuracy(golden, labels), accuracy(corrupted, labels)

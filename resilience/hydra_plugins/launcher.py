@@ -1,0 +1,58 @@
+"""Hydra's launcher for everything that `cluster=` can name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from resilience.clusters import Cluster
+from resilience.clusters.chunks import Job, chunked
+from resilience.clusters.work import Work
+from resilience.config import build_trial
+from resilience.overrides import subject_overrides
+
+
+class ClusterLauncher(Launcher):
+    """Gives the trials of a sweep to a cluster, in chunks."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Take what Hydra gives."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Make trials, and say what became of each, in any order."""
+        if not self.cluster.fit:
+            self._require_fitted(job_overrides)
+        jobs = [Job(initial_job_idx + i, tuple(given)) for i, given in enumerate(job_overrides)]
+        work = Work(
+            context=self.hydra_context,
+            config=self.config,
+            task=self.task_function,
+            singletons=Singleton.get_state(),
+            directory=Path.cwd(),
+        )
+        return list(self.cluster.run(work, chunked(jobs, self.cluster.group)))
+
+    def _require_fitted(self, job_overrides: Sequence[Sequence[str]]) -> None:
+        subjects = {tuple(subject_overrides(given)): given for given in job_overrides}
+        for given in subjects.values():
+            config = self.hydra_context.config_loader.load_sweep_config(self.config, list(given))
+            if config.model.weights == "fit":
+                trial = build_trial(config)
+                # torch takes seconds to import, and given weights need none of it here.
+                from resilience.fits import require_fitted
+                from resilience.models import choose_preprocessing
+
+                preprocessing = choose_preprocessing(trial.model, trial.dataset)
+                require_fitted(trial.model, preprocessing, trial.dataset)
