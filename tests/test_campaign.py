@@ -163,3 +163,14 @@ def test_many_workers_give_the_same_and_fail_alike(
     assert done.stderr.count("\nfailed: multirun/many/tiny/zero/1e-09/replica-") == 2
     assert "2 of 4 trials done, 2 failed" in done.stderr
     assert contents(here.with_name("many")) == contents(here)
+
+
+def test_a_worker_that_is_killed_takes_only_its_trial_with_it(here: Path, tmp_path: Path) -> None:
+    sweep = ["frate=0.01,0.1", "perturb._target_=tests.tiny.Deadly", "replica=range(0,3)", QUIET]
+    workers = ["workers=2", "campaign=here"]
+    done = run(["-m", *TINY, *sweep, *workers], tmp_path, PYTHONPATH=ROOT)
+    assert done.returncode == 1, done.stderr
+    assert {trial[1] for trial in contents(here)} == {0.01}
+    assert len(contents(here)) == 3
+    reasons = [json.loads(path.read_text())["reason"] for path in here.rglob("failure.json")]
+    assert reasons == ["its worker process was killed twice; was there too little memory?"] * 3

@@ -356,3 +356,21 @@ def test_weights_that_changed_during_a_campaign_are_noticed() -> None:
     subject.classifier.network.get_submodule("head").bias[0] += 1  # type: ignore
     with pytest.raises(RestorationError, match="not those that were loaded"):
         check_all_weights()
+
+
+def test_a_network_that_was_not_restored_is_loaded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = run_trial(trial_of(replica=1))
+    (subject,) = subjects._subjects.values()
+
+    def damaged(*_: object) -> None:
+        subject.classifier.network.get_submodule("head").bias[0] += 1  # type: ignore
+        raise RestorationError("struck weights of head were not restored")
+
+    with monkeypatch.context() as context:
+        context.setattr("resilience.engine.check_restored", damaged)
+        with pytest.raises(RestorationError):
+            run_trial(trial_of())
+    assert not subjects._subjects
+    result, faults = run_trial(trial_of(replica=1))
+    assert (result.corrupted, faults) == (expected[0].corrupted, expected[1])
+    check_all_weights()

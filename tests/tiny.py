@@ -1,10 +1,13 @@
 """Campaigns of a network so small that their trials take no time."""
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from resilience.__main__ import main
 from resilience.results import find_results, read_whole_result
@@ -15,6 +18,15 @@ TINY = [
     *("dataset.image_size=8", "dataset.limit=20", "batch_size=10", "threads=1"),
 ]
 ROOT = str(Path(__file__).parents[1])
+
+
+class Deadly:
+    """A perturbation that kills the process that many faults are made in."""
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: object) -> Tensor:
+        if len(values) > 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return values * 2
 
 
 def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> int | str | None:

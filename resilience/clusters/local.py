@@ -1,8 +1,9 @@
 """Processes of this machine."""
 
 import os
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
@@ -14,6 +15,8 @@ from hydra.core.utils import JobReturn
 from resilience.clusters import Cluster
 from resilience.clusters.chunks import Chunk
 from resilience.clusters.work import Work, failed
+
+_KILLED = "its worker process was killed twice; was there too little memory?"
 
 
 @dataclass(frozen=True)
@@ -31,21 +34,46 @@ class Local(Cluster):
             return
         threads = max(1, joblib.cpu_count() // self.workers)
         given = (cloudpickle.dumps(work), threads)
-        # Spawned, as a copy of a process that has started threads may never wake up.
-        with ProcessPoolExecutor(self.workers, get_context("spawn"), _start, given) as pool:
-            waiting = {pool.submit(_run, chunk): chunk for chunk in chunks}
+        waiting, lost = deque(chunks), Counter[Chunk]()
+        while waiting:  # more than once only if a worker is killed, which ends its whole pool
+            # Spawned, as a copy of a process that has started threads may never wake up.
+            with ProcessPoolExecutor(self.workers, get_context("spawn"), _start, given) as pool:
+                try:
+                    for chunk, made in _in_turn(pool, self.workers, waiting):
+                        if made is not None:
+                            yield from made
+                        elif lost[chunk]:
+                            yield from (failed(job, _KILLED) for job in chunk)
+                        else:  # another worker may have been the one that was killed
+                            lost[chunk] += 1
+                            waiting.append(chunk)
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    for worker in active_children():
+                        worker.terminate()
+                    raise
+
+
+def _in_turn(
+    pool: Executor, workers: int, waiting: deque[Chunk]
+) -> Iterator[tuple[Chunk, list[JobReturn] | None]]:
+    """Give workers the next of what is waiting as they are free, until all is done or one is lost.
+
+    With each chunk comes what was made of its trials, or None if its worker may have been killed.
+    """
+    running: dict[Future[list[JobReturn]], Chunk] = {}
+    broken = False
+    while running or (waiting and not broken):
+        while waiting and len(running) < workers and not broken:
+            future = pool.submit(_run, waiting[0])
+            running[future] = waiting.popleft()
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            chunk = running.pop(future)
             try:
-                for future in as_completed(waiting):
-                    try:
-                        yield from future.result()
-                    except BrokenProcessPool:
-                        reason = "a worker process was killed; was there too little memory?"
-                        yield from (failed(job, reason) for job in waiting[future])
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                for worker in active_children():
-                    worker.terminate()
-                raise
+                made = future.result()
+            except BrokenProcessPool:
+                broken, made = True, None
+            yield chunk, made
 
 
 _work: Work
