@@ -61,8 +61,8 @@ def loop(network: nn.Module, population: Population, rate: float) -> nn.Module:
 
 def pytorchfi(network: nn.Module, population: Population, rate: float) -> nn.Module:
     """A corrupted copy, made by PyTorchFI itself."""
-    from pytorchfi.core import FaultInjection
-    from pytorchfi.weight_error_models import multi_weight_inj
+    from pytorchfi.core import FaultInjection  # type: ignore[import-not-found]
+    from pytorchfi.weight_error_models import multi_weight_inj  # type: ignore[import-not-found]
 
     kinds = {type(network.get_submodule(layer.name)) for layer in population.layers}
     injector = FaultInjection(network, 1, [3, 96, 96], list(kinds))

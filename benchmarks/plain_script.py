@@ -14,8 +14,9 @@ import csv
 import json
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,7 +29,8 @@ from torchvision import transforms
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
-class Fault(NamedTuple):
+@dataclass(frozen=True)
+class Fault:
     """A weight and its new value: name of its layer, index along each dimension."""
 
     layer: str
@@ -39,8 +41,8 @@ class Fault(NamedTuple):
 class Listed(Dataset[tuple[Tensor, int]]):
     """Images and labels of a CSV file with the columns file and label."""
 
-    def __init__(self, path: str, transform: Callable[[Image.Image], Tensor]) -> None:
-        with open(path, newline="", encoding="utf-8") as file:
+    def __init__(self, path: Path, transform: Callable[[Image.Image], Tensor]) -> None:
+        with path.open(newline="", encoding="utf-8") as file:
             self.rows = [(row["file"], int(row["label"])) for row in csv.DictReader(file)]
         self.transform = transform
 
@@ -61,7 +63,7 @@ def decide_each(
     """
     struck = []
     for layer in layers:
-        weight: Tensor = network.get_submodule(layer).weight
+        weight = network.get_parameter(f"{layer}.weight")
         for index in product(*map(range, weight.shape)):
             if random.random() < rate:
                 struck.append((layer, index))
@@ -73,17 +75,17 @@ def corrupted_copy(network: nn.Module, faults: Sequence[Fault]) -> nn.Module:
     corrupted = copy.deepcopy(network)
     with torch.no_grad():
         for fault in faults:
-            weight: Tensor = corrupted.get_submodule(fault.layer).weight
+            weight = corrupted.get_parameter(f"{fault.layer}.weight")
             weight[fault.index] = fault.value
     return corrupted
 
 
-def listed_faults(network: nn.Module, path: str) -> list[Fault]:
+def listed_faults(network: nn.Module, path: Path) -> list[Fault]:
     """The faults of a campaign's faults.csv."""
     faults = []
-    with open(path, newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            shape = network.get_submodule(row["layer"]).weight.shape
+            shape = network.get_parameter(f"{row['layer']}.weight").shape
             index = np.unravel_index(int(row["index"]), shape)
             faults.append(Fault(row["layer"], tuple(map(int, index)), float(row["after"])))
     return faults
@@ -98,21 +100,21 @@ def drawn_faults(network: nn.Module, rate: float, perturb: str) -> list[Fault]:
     ]
 
 
-def load_network(architecture: str, weights: str) -> nn.Module:
+def load_network(architecture: str, weights: Path) -> nn.Module:
     """A classifier of torchvision with the weights of a file, in evaluation mode."""
     state = torch.load(weights, weights_only=True)
     classes = [tensor for name, tensor in state.items() if name.endswith("bias")][-1].numel()
     options = {}
     if architecture == "inception_v3":
         options = {"aux_logits": False, "transform_input": True, "init_weights": False}
-    network = torchvision.models.get_model(
+    network: nn.Module = torchvision.models.get_model(
         architecture, weights=None, num_classes=classes, **options
     )
     network.load_state_dict(state)
     return network.eval()
 
 
-def top1_error(network: nn.Module, images: Dataset[tuple[Tensor, int]], workers: int) -> float:
+def top1_error(network: nn.Module, images: Listed, workers: int) -> float:
     """Share of wrongly classified images."""
     wrong = 0
     with torch.no_grad():
@@ -125,12 +127,12 @@ def main() -> None:
     """Make one run and print its top-1 error."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--architecture", required=True)
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--images", required=True, help="CSV file: file,label")
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True, help="CSV file: file,label")
     parser.add_argument("--resize", type=int, default=256)
     parser.add_argument("--crop", type=int, default=224)
     parser.add_argument("--workers", type=int, default=0, help="of PyTorch's DataLoader")
-    parser.add_argument("--faults", help="a campaign's faults.csv")
+    parser.add_argument("--faults", type=Path, help="a campaign's faults.csv")
     parser.add_argument("--rate", type=float, help="draw faults in PyTorchFI's manner")
     parser.add_argument("--perturb", choices=("zero", "random"), default="zero")
     options = parser.parse_args()
