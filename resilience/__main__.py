@@ -25,7 +25,8 @@ def run(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN:
         try:
-            _run(config, Path(hydra_config.runtime.output_dir))
+            campaign = Path(hydra_config.sweep.dir)
+            _run(config, Path(hydra_config.runtime.output_dir), campaign)
         except USER_ERRORS as error:
             log.error(one_line(error))  # the other trials go on, and the sweep fails at its end
             raise
@@ -34,15 +35,11 @@ def run(config: DictConfig) -> None:
             _run(config, Path(hydra_config.runtime.output_dir))
 
 
-def _run(config: DictConfig, directory: Path) -> None:
+def _run(config: DictConfig, directory: Path, campaign: Path | None = None) -> None:
     # torch takes seconds to import, and --help need not wait for it.
-    import torch
-
     from resilience.trial import run_trial
 
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    write_result(directory, *run_trial(build_trial(config)))
+    write_result(directory, *run_trial(build_trial(config, campaign)))
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
@@ -11,6 +12,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from resilience.identity import digest
+from resilience.settings import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and composing needs none of it
     from resilience.trial import Choice, Trial
@@ -82,12 +84,20 @@ class Config:
     replica: int = 0
     seed: int = 0
     device: str = "auto"
-    batch_size: int = 32
+    precision: str = "float32"
+    optimise: bool = True
+    compile: bool = False
+    batch_size: int | None = None
     threads: int | None = None
+    prefix_memory: float = 1.0
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
 
 
 ConfigStore.instance().store(name="schema", node=Config)
+
+
+_NOT_OF_TRIAL = ("hydra", "analysis", "threads", "prefix_memory")
+"""What no figure of a trial depends on."""
 
 
 def trial_directory(*, _root_: DictConfig) -> str:
@@ -98,7 +108,7 @@ def trial_directory(*, _root_: DictConfig) -> str:
     """
     config = OmegaConf.to_container(_root_, resolve=False)
     assert isinstance(config, dict)
-    of_trial = {name: node for name, node in config.items() if name not in ("hydra", "analysis")}
+    of_trial = {name: node for name, node in config.items() if name not in _NOT_OF_TRIAL}
     resolved = OmegaConf.to_container(OmegaConf.create(of_trial), resolve=True)
     replica = f"replica-{_root_.replica}-{digest(resolved)[:8]}"
     return "/".join((_root_.model.name, choice_name(_root_.perturb), f"{_root_.frate:g}", replica))
@@ -117,8 +127,13 @@ def choice_name(node: DictConfig) -> str:
     return name.lower()
 
 
-def build_trial(config: DictConfig) -> "Trial":
+def build_trial(config: DictConfig, campaign: Path | None = None) -> "Trial":
     """The trial that a composed configuration describes; nothing is loaded yet.
+
+    Parameters
+    ----------
+    campaign
+        The directory of the campaign that it belongs to.
 
     Raises
     ------
@@ -164,8 +179,16 @@ def build_trial(config: DictConfig) -> "Trial":
         frate=config.frate,
         replica=config.replica,
         seed=config.seed,
-        batch_size=config.batch_size,
-        device=config.device,
+        settings=Settings(
+            device=config.device,
+            precision=config.precision,
+            optimise=config.optimise,
+            compile=config.compile,
+            batch_size=config.batch_size,
+            threads=config.threads,
+            prefix_memory=int(config.prefix_memory * 2**30),
+            campaign=campaign,
+        ),
     )
 
 

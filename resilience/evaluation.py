@@ -1,11 +1,11 @@
 """From a network and images to figures: forward passes, and what their outputs amount to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 
@@ -49,26 +49,17 @@ class Outcome:
 
 
 @torch.inference_mode()
-def predict(
-    network: nn.Module,
-    pixels: Tensor,
-    prepare: Callable[[Tensor], Tensor],
-    batch_size: int,
-    device: torch.device,
-) -> Tensor:
+def predict(run: Callable[..., Tensor], batches: Sequence[Sequence[Tensor]]) -> Tensor:
     """Logits of every image, float32 on the CPU, shape (images, classes).
 
     Parameters
     ----------
-    pixels
-        uint8, shape (images, 3, height, width).
-    prepare
-        Turns a batch of pixels into the network's input.
+    run
+        From what a batch holds to logits, shape (images of the batch, classes).
     """
-    batches = torch.split(pixels, batch_size)
     # Only a run that takes a while deserves a bar.
     shown = tqdm(batches, "evaluating", unit="batch", disable=None, leave=False, delay=3)
-    return torch.cat([network(prepare(batch.to(device))).float().cpu() for batch in shown])
+    return torch.cat([run(*batch).float() for batch in shown]).cpu()
 
 
 def top1(logits: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ def draw_faults(
             continue
         weight = weights[layer.name].detach()
         index = torch.from_numpy(indices)
-        before = _gather(weight, index)
+        before = values_at(weight, index)
         after = perturb(before.clone(), weight, rng)
         if after.shape != before.shape:
             raise ValueError(
@@ -119,7 +119,7 @@ def check_restored(network: nn.Module, faults: Sequence[Faults], sums: Mapping[s
     """
     weights = layer_weights(network)
     for fault in faults:
-        now = _gather(weights[fault.layer].detach(), fault.index)
+        now = values_at(weights[fault.layer].detach(), fault.index)
         if not torch.equal(raw_bits(now), raw_bits(fault.before)):
             raise RestorationError(f"struck weights of {fault.layer} were not restored")
     for layer, total in bit_sums(network, faults).items():
@@ -127,8 +127,8 @@ def check_restored(network: nn.Module, faults: Sequence[Faults], sums: Mapping[s
             raise RestorationError(f"weights of {layer} changed that no fault struck")
 
 
-def _gather(weight: Tensor, index: Tensor) -> Tensor:
-    """Values at logical indices, on the CPU, shape (faults,)."""
+def values_at(weight: Tensor, index: Tensor) -> Tensor:
+    """A tensor's values at row-major indices, on the CPU, shape (faults,)."""
     return weight[torch.unravel_index(index.to(weight.device), weight.shape)].cpu()
 
 

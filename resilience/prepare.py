@@ -42,7 +42,7 @@ def main() -> None:
             from resilience.evaluation import accuracy
             from resilience.subject import prepare
 
-            subject = prepare(trial.model, trial.dataset, trial.device, trial.batch_size)
+            subject = prepare(trial.model, trial.dataset, trial.settings)
             error = accuracy(subject.golden, subject.images.labels).top1_error
             log.info(
                 "%s on %s is ready: golden top-1 error %.3f on %d images",

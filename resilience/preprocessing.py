@@ -1,6 +1,8 @@
 """From an image to a network's input, as torchvision's classifiers want it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torchvision.transforms.functional as TF
@@ -56,3 +58,36 @@ class Preprocessing:
         values = TF.convert_image_dtype(pixels, torch.float32)
         inputs: Tensor = TF.normalize(values, list(self.mean), list(self.std))
         return inputs.contiguous(memory_format=torch.channels_last)
+
+
+class Inputs(Sequence[tuple[Tensor]]):
+    """Batches of a network's input, made from pixels when they are asked for.
+
+    Parameters
+    ----------
+    pixels
+        uint8, shape (images, 3, crop, crop); moved to the device for good where half of its free
+        memory can hold them.
+    """
+
+    def __init__(
+        self,
+        pixels: Tensor,
+        preprocessing: Preprocessing,
+        batch_size: int,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        if device.type == "cuda" and pixels.nbytes <= torch.cuda.mem_get_info(device)[0] // 2:
+            pixels = pixels.to(device)
+        self._batches = torch.split(pixels, batch_size)
+        self._preprocessing = preprocessing
+        self._device = device
+        self._dtype = dtype
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: Any) -> Any:
+        pixels = self._batches[index].to(self._device)
+        return (self._preprocessing.normalised(pixels).to(self._dtype),)

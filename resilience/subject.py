@@ -1,10 +1,13 @@
 """What trials are made on: a classifier, its images, its layers and its golden run."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from resilience.cache import (
     DamagedCacheError,
@@ -14,9 +17,10 @@ from resilience.cache import (
     save_tensors,
 )
 from resilience.datasets import Dataset, Images, load_images
+from resilience.engine import Engine
 from resilience.evaluation import finite, predict
 from resilience.identity import digest
-from resilience.injection import RestorationError
+from resilience.injection import Faults, RestorationError
 from resilience.models import (
     Classifier,
     Model,
@@ -24,33 +28,109 @@ from resilience.models import (
     load_classifier,
     resolve_device,
 )
-from resilience.sites import Layer, used_layers
+from resilience.prefix import GoldenPrefix
+from resilience.preprocessing import Inputs
+from resilience.provenance import processor
+from resilience.settings import Settings
+from resilience.sites import used_layers
+from resilience.tuning import kept_number, measured_batch_size, measured_threads
 from resilience.weights import state_sha256
 
-PRECISION = "float32"
 _SUBJECTS_KEPT = 3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Subject:
     """What trials are made on.
 
     Attributes
     ----------
+    classifier
+        With the network as it is stored, which trials only read.
+    engine
+        The network as it computes, which trials strike and put back.
     layers
         Every weight tensor that the network uses.
-    golden
-        Logits of the untouched network, shape (images, classes).
+    batch_size, threads
+        As configured, or as measured.
     """
 
-    classifier: Classifier
-    images: Images
-    layers: tuple[Layer, ...]
-    golden: Tensor
+    def __init__(
+        self, model: Model, classifier: Classifier, images: Images, settings: Settings
+    ) -> None:
+        self.classifier = classifier
+        self.images = images
+        self._model = model
+        self._settings = settings
+        example = classifier.preprocessing.example().to(classifier.device)
+        self.layers = used_layers(classifier.network, example)
+        self.engine = Engine(
+            classifier.network, example, settings.precision, settings.optimise, settings.compile
+        )
+        example = example.to(self.engine.dtype)
+        self.batch_size = settings.batch_size or self._fastest_batch_size(example)
+        self.threads = settings.threads or self._fastest_threads(example)
+        self._inputs = self._batches(images.pixels)
+        self._prefix = None
+        if settings.prefix_memory and not settings.compile:  # what is compiled has no parts
+            network = self.engine.network
+            if isinstance(network, fx.GraphModule):
+                self._prefix = GoldenPrefix(network, self._inputs, settings.prefix_memory)
+        self._computing_sha256 = state_sha256(self.engine.network.state_dict())
 
-    def logits(self, batch_size: int) -> Tensor:
-        """Logits of the network as it is now, shape (images, classes)."""
-        return _logits(self.classifier, self.images.pixels, batch_size)
+    @cached_property
+    def golden(self) -> Tensor:
+        """Logits of the untouched network, shape (images, classes); kept in the user's cache.
+
+        Raises
+        ------
+        ValueError
+            If any is not finite.
+        """
+        self._set_up()
+        # A network's code is in no hash: the first batch tells whether it still is the same one.
+        first = predict(self.engine.run, self._batches(self.images.pixels[: self.batch_size]))
+
+        def make(path: Path) -> None:
+            save_tensors(path, {"logits": predict(self.engine.run, self._inputs)})
+
+        def load(path: Path) -> Tensor:
+            logits = load_tensors(path)[0]["logits"]
+            if logits.shape != (len(self.images), first.shape[1]) or not torch.allclose(
+                logits[: self.batch_size], first, rtol=1e-3, atol=1e-3, equal_nan=True
+            ):
+                raise DamagedCacheError("the network's outputs are not those of this golden run")
+            return logits
+
+        key = digest({**self.identity(), "torch": torch.__version__})
+        name = f"{self._model.name}-{key[:16]}.safetensors"
+        logits = made_once(cache_directory() / "golden" / name, make, load)
+        if not finite(logits).all():
+            raise ValueError(
+                f"the golden run of {self._model.name} gives non-finite outputs for "
+                f"{int((~finite(logits)).sum())} images, so that no fault could be told from it; "
+                "its weights are not fit for evaluation"
+            )
+        return logits
+
+    def corrupted(self, faults: Sequence[Faults]) -> Tensor:
+        """Logits of the network with these faults, shape (images, classes)."""
+        self._set_up()
+        with self.engine.corrupted(faults):
+            if self._prefix is None or not faults:
+                return predict(self.engine.run, self._inputs)
+            return self._prefix.predict([self.engine.weight(fault.layer) for fault in faults])
+
+    def identity(self) -> dict[str, Any]:
+        """All that outputs depend on, but faults and versions: networks, images, arithmetic."""
+        return {
+            "network": self._model.parameters["network"],
+            "weights": self.classifier.weights_sha256,
+            "images": self.images.sha256,
+            "preprocessing": asdict(self.classifier.preprocessing),
+            "device": self.classifier.device.type,
+            "batch_size": self.batch_size,
+            **self._settings.arithmetic(),
+        }
 
     def check_weights(self) -> None:
         """Prove that all weights are those that were loaded.
@@ -60,36 +140,75 @@ class Subject:
         RestorationError
             If their sha256 is another.
         """
-        if state_sha256(self.classifier.network.state_dict()) != self.classifier.weights_sha256:
+        stored = state_sha256(self.classifier.network.state_dict())
+        computing = state_sha256(self.engine.network.state_dict())
+        if (stored, computing) != (self.classifier.weights_sha256, self._computing_sha256):
             raise RestorationError("the network's weights are not those that were loaded")
 
+    def _set_up(self) -> None:
+        """Have torch compute as this subject's settings say; another one's may differ."""
+        torch.set_num_threads(self.threads)
+        # float32 means float32: cuDNN would use fewer bits for convolutions by itself.
+        torch.backends.cudnn.allow_tf32 = self._settings.precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = self._settings.precision == "tf32"
 
-_subjects: dict[str, Subject] = {}
+    def _batches(self, pixels: Tensor) -> Inputs:
+        classifier = self.classifier
+        return Inputs(
+            pixels, classifier.preprocessing, self.batch_size, classifier.device, self.engine.dtype
+        )
+
+    def _fastest_batch_size(self, example: Tensor) -> int:
+        def measure() -> int:
+            return measured_batch_size(self.engine.network, example)
+
+        key = self._measured("batch_size")
+        cached = partial(kept_number, key, measure, cache_directory() / "measured")
+        campaign = self._settings.campaign
+        return kept_number(key, cached, campaign / "measured") if campaign else cached()
+
+    def _fastest_threads(self, example: Tensor) -> int:
+        key = self._measured("threads")
+        key |= {"processor": processor(), "available": torch.get_num_threads()}
+        batch = example.repeat(self.batch_size, 1, 1, 1)
+        measure = partial(measured_threads, self.engine.network, batch)
+        return kept_number(key, measure, cache_directory() / "measured")
+
+    def _measured(self, what: str) -> dict[str, Any]:
+        """What a measurement depends on."""
+        return {
+            "what": what,
+            "model": self._model.name,
+            "network": self._model.parameters["network"],
+            "image": self.classifier.preprocessing.crop,
+            "device": self.classifier.device.type,
+            **self._settings.arithmetic(),
+        }
+
+
+_subjects: dict[tuple[str, Settings], Subject] = {}
 """Subjects of this process's latest trials, for the next ones to use again; oldest first."""
 
 
-def prepare(model: Model, dataset: Dataset, device: str, batch_size: int) -> Subject:
-    """Load, fit or download what trials on a model and a dataset need, and make the golden run.
+def prepare(model: Model, dataset: Dataset, settings: Settings) -> Subject:
+    """Load, fit or download what trials on a model and a dataset need.
 
     Raises
     ------
     ValueError
         If something that the user asked for does not exist or does not go together.
     """
-    key = digest([dict(model.parameters), dict(dataset.parameters), device, batch_size])
+    key = digest([dict(model.parameters), dict(dataset.parameters)]), settings
     if key in _subjects:
         return _subjects[key]
     if len(_subjects) == _SUBJECTS_KEPT:
         _subjects.pop(next(iter(_subjects))).check_weights()
-    # float32 means float32: cuDNN would use fewer bits for convolutions by itself.
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    device = resolve_device(settings.device)
+    if settings.precision == "tf32" and device.type != "cuda":
+        raise ValueError(f"precision=tf32 is for CUDA devices, not {device}; use float32")
     images = load_images(dataset, choose_preprocessing(model, dataset))
-    classifier = load_classifier(model, dataset, images.classes, resolve_device(device))
-    example = classifier.preprocessing.example().to(classifier.device)
-    layers = used_layers(classifier.network, example)
-    golden = _golden_logits(model, classifier, images, batch_size)
-    _subjects[key] = Subject(classifier, images, layers, golden)
+    classifier = load_classifier(model, dataset, images.classes, device)
+    _subjects[key] = Subject(model, classifier, images, settings)
     return _subjects[key]
 
 
@@ -97,52 +216,3 @@ def check_all_weights() -> None:
     """Prove that the weights of every network in use are those that were loaded."""
     for subject in _subjects.values():
         subject.check_weights()
-
-
-def _golden_logits(model: Model, classifier: Classifier, images: Images, batch_size: int) -> Tensor:
-    """Logits of the untouched network, made once and kept in the user's cache."""
-    key = digest(
-        {
-            "network": model.parameters["network"],
-            "weights": classifier.weights_sha256,
-            "images": images.sha256,
-            "preprocessing": asdict(classifier.preprocessing),
-            "precision": PRECISION,
-            "device": classifier.device.type,
-            "batch_size": batch_size,
-            "torch": torch.__version__,
-        }
-    )
-    # A network's code is in no hash: the first batch tells whether it still is the same network.
-    first = _logits(classifier, images.pixels[:batch_size], batch_size)
-
-    def make(path: Path) -> None:
-        save_tensors(path, {"logits": _logits(classifier, images.pixels, batch_size)})
-
-    def load(path: Path) -> Tensor:
-        logits = load_tensors(path)[0]["logits"]
-        if logits.shape != (len(images), first.shape[1]) or not torch.allclose(
-            logits[:batch_size], first, rtol=1e-3, atol=1e-3, equal_nan=True
-        ):
-            raise DamagedCacheError("the network's outputs are not those of this golden run")
-        return logits
-
-    name = f"{model.name}-{key[:16]}.safetensors"
-    logits = made_once(cache_directory() / "golden" / name, make, load)
-    if not finite(logits).all():
-        raise ValueError(
-            f"the golden run of {model.name} gives non-finite outputs for "
-            f"{int((~finite(logits)).sum())} images, so that no fault could be told from it; "
-            "its weights are not fit for evaluation"
-        )
-    return logits
-
-
-def _logits(classifier: Classifier, pixels: Tensor, batch_size: int) -> Tensor:
-    return predict(
-        classifier.network,
-        pixels,
-        classifier.preprocessing.normalised,
-        batch_size,
-        classifier.device,
-    )

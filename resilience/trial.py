@@ -14,13 +14,14 @@ from resilience.datasets import Dataset
 from resilience.evaluation import accuracy, judge
 from resilience.fault_list import to_csv
 from resilience.identity import digest
-from resilience.injection import bit_sums, check_restored, draw_faults, injected
+from resilience.injection import draw_faults
 from resilience.models import Model
 from resilience.perturbations import Perturbation
 from resilience.provenance import machine, processor, versions
 from resilience.results import Result
+from resilience.settings import Settings
 from resilience.sites import SAMPLER_VERSION, Population, Sites, fault_count
-from resilience.subject import PRECISION, Subject, prepare
+from resilience.subject import Subject, prepare
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -56,8 +57,7 @@ class Trial:
     frate: float
     replica: int
     seed: int
-    batch_size: int
-    device: str
+    settings: Settings
 
     def factors(self) -> dict[str, Any]:
         """The values of the factors, by name."""
@@ -69,7 +69,7 @@ class Trial:
             "frate": float(self.frate),
             "replica": self.replica,
             "seed": self.seed,
-            "precision": PRECISION,
+            "precision": self.settings.precision,
         }
 
     def parameters(self) -> dict[str, Any]:
@@ -79,6 +79,10 @@ class Trial:
             "dataset": dict(self.dataset.parameters),
             "sites": dict(self.sites.options),
             "perturb": dict(self.perturb.options),
+            "settings": {
+                "optimise": self.settings.optimise,
+                "compile": self.settings.compile,
+            },
         }
 
     def generator(self) -> np.random.Generator:
@@ -108,7 +112,7 @@ def run_trial(trial: Trial) -> tuple[Result, str]:
         If the weights afterwards are not those from before.
     """
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    subject = prepare(trial.model, trial.dataset, trial.device, trial.batch_size)
+    subject = prepare(trial.model, trial.dataset, trial.settings)
     network = subject.classifier.network
     population = trial.sites.use.population(subject.layers)
     count = fault_count(trial.frate, population)
@@ -116,32 +120,29 @@ def run_trial(trial: Trial) -> tuple[Result, str]:
     faults = draw_faults(
         network, population, count, trial.sites.use, trial.perturb.use, trial.generator()
     )
-    sums = bit_sums(network, faults)
-    with injected(network, faults):
-        corrupted = subject.logits(trial.batch_size)
-    check_restored(network, faults, sums)
+    golden, corrupted = subject.golden, subject.corrupted(faults)
 
     labels = subject.images.labels
-    before, after = accuracy(subject.golden, labels), accuracy(corrupted, labels)
+    before, after = accuracy(golden, labels), accuracy(corrupted, labels)
     seconds = time.perf_counter() - clock
     result = Result(
         trial=trial.factors(),
         parameters=trial.parameters(),
-        fingerprint=_fingerprint(trial, subject),
+        fingerprint=fingerprint(trial),
         faults={
             "population": population.size,
             "count": count,
             "by_layer": {fault.layer: len(fault.index) for fault in faults},
         },
         golden=asdict(before),
-        corrupted=asdict(after) | asdict(judge(subject.golden, corrupted)),
+        corrupted=asdict(after) | asdict(judge(golden, corrupted)),
         provenance={
             "versions": versions(),
             "machine": machine(),
             "device": str(subject.classifier.device),
             "device_name": _device_name(subject.classifier.device),
-            "threads": torch.get_num_threads(),
-            "batch_size": trial.batch_size,
+            "threads": subject.threads,
+            "batch_size": subject.batch_size,
             "preprocessing": asdict(subject.classifier.preprocessing),
             "weights_sha256": subject.classifier.weights_sha256,
             "images_sha256": subject.images.sha256,
@@ -157,20 +158,16 @@ def run_trial(trial: Trial) -> tuple[Result, str]:
     return result, to_csv(faults)
 
 
-def _fingerprint(trial: Trial, subject: Subject) -> str:
+def fingerprint(trial: Trial) -> str:
     """sha256 of all that the numbers depend on; not of threads, launcher, places or times."""
+    subject = prepare(trial.model, trial.dataset, trial.settings)
     return digest(
         {
             "sampler": SAMPLER_VERSION,
             "factors": trial.factors(),
             "sites": dict(trial.sites.changed),
             "perturb": dict(trial.perturb.changed),
-            "network": trial.model.parameters["network"],
-            "weights": subject.classifier.weights_sha256,
-            "images": subject.images.sha256,
-            "preprocessing": asdict(subject.classifier.preprocessing),
-            "batch_size": trial.batch_size,
-            "device": subject.classifier.device.type,
+            **subject.identity(),
         }
     )
 

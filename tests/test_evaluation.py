@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from torch import Tensor, nn
+from torch import Tensor
 
 from resilience.evaluation import accuracy, judge, predict
 
@@ -77,7 +77,7 @@ def test_an_untouched_network_masks_everything(outputs: Tensor) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 3, 5, 100])
 def test_every_image_is_seen_once_and_in_order(batch_size: int) -> None:
-    pixels = torch.arange(5, dtype=torch.uint8).reshape(5, 1, 1, 1)
-    logits = predict(nn.Flatten(), pixels, lambda batch: batch + 1, batch_size, torch.device("cpu"))
+    batches = [(part,) for part in torch.arange(5.0).reshape(5, 1).split(batch_size)]
+    logits = predict(lambda batch: batch.bfloat16() + 1, batches)
     assert logits.dtype == torch.float32
     assert logits.tolist() == [[1.0], [2.0], [3.0], [4.0], [5.0]]

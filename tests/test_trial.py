@@ -25,6 +25,7 @@ from resilience.injection import RestorationError
 from resilience.models import Model, torchvision_network
 from resilience.perturbations import Random, Zero
 from resilience.preprocessing import Preprocessing
+from resilience.settings import Settings
 from resilience.sites import Layerwise, Paper, Uniform
 from resilience.sources import ImageNet
 from resilience.subject import check_all_weights, prepare
@@ -33,6 +34,7 @@ from tests.conftest import SmallNetwork
 
 SITES = {"paper": Paper(), "layerwise": Layerwise(), "uniform": Uniform()}
 PREPROCESSING = Preprocessing(8, 8)
+SETTINGS = Settings(device="cpu", batch_size=16)
 
 
 class Noise:
@@ -67,8 +69,7 @@ def trial_of(sites: str = "uniform", perturb: str = "zero", **factors: Any) -> T
             "frate": 0.01,
             "replica": 0,
             "seed": 0,
-            "batch_size": 16,
-            "device": "cpu",
+            "settings": SETTINGS,
             **factors,
         }
     )
@@ -288,7 +289,7 @@ def test_an_independent_implementation_agrees_on_real_images(
 
 def test_successive_trials_share_what_they_work_on() -> None:
     first, second = trial_of(), trial_of(replica=5, frate=0.1)
-    arguments = ("model", "dataset", "device", "batch_size")
+    arguments = ("model", "dataset", "settings")
     one, other = (prepare(*(getattr(t, name) for name in arguments)) for t in (first, second))
     assert one is other
 
@@ -301,7 +302,9 @@ def test_the_fingerprint_speaks_of_what_determines_the_numbers() -> None:
             "base": base,
             "again": trial_of(),
             "replica": dataclasses.replace(base, replica=1),
-            "batch": dataclasses.replace(base, batch_size=7),
+            "batch": dataclasses.replace(
+                base, settings=dataclasses.replace(SETTINGS, batch_size=7)
+            ),
             "images": dataclasses.replace(
                 base,
                 dataset=dataclasses.replace(base.dataset, limit=9, parameters={"limit": 9}),

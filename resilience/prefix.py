@@ -1,0 +1,144 @@
+"""Reuse of the golden run: what comes before the first corrupted layer is not computed again."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from torch import Tensor, fx
+
+from resilience.evaluation import predict
+from resilience.segments import first_uses, needed_at, profile, segment
+
+WORTH = 0.01
+"""Smallest part of the passes asked for that a cut must save to be kept."""
+
+Batches = Sequence[Sequence[Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place in a network to begin from.
+
+    Attributes
+    ----------
+    saves
+        Part of a forward pass that comes before it, from 0 to 1.
+    size
+        Bytes of the golden activations that are needed there, of all images; None where they
+        can't be kept.
+    """
+
+    saves: float
+    size: int | None
+
+
+def choose_cuts(asked: Mapping[int, int], cuts: Mapping[int, Cut], memory: int) -> set[int]:
+    """Positions whose golden activations to keep within a memory, in bytes.
+
+    Parameters
+    ----------
+    asked
+        How many runs had their first corrupted layer at a position.
+    cuts
+        What beginning there saves and costs, at least for every position of `asked`.
+
+    The cut that saves most for its memory is taken first, then the one that saves most beside
+    it, and so on, as long as there is memory and a cut that saves anything worth it.
+    """
+    positions = np.array(sorted(asked))
+    runs = np.array([asked[position] for position in positions])
+    saves = np.array([cuts[position].saves for position in positions])
+    sizes = np.array([cuts[position].size or np.inf for position in positions], dtype=float)
+    begun = np.zeros(len(positions))  # what each run is spared by the cuts chosen so far
+    chosen: set[int] = set()
+    while True:
+        gain = np.triu(np.maximum(saves[:, None] - begun[None, :], 0)) @ runs
+        gain[(sizes > memory) | (gain < WORTH * runs.sum())] = 0
+        if not gain.any():
+            return chosen
+        best = int(np.argmax(gain / sizes))
+        chosen.add(int(positions[best]))
+        memory -= int(sizes[best])
+        begun[best:] = np.maximum(begun[best:], saves[best])
+
+
+class GoldenPrefix:
+    """Golden activations at a few places of a network, for corrupted runs to begin from.
+
+    Places are chosen by what has been asked for so far; one is filled by the first run that
+    passes it untouched. A run that begins there gives the same bits as one from the start.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    inputs
+        Batches of the network's input.
+    memory
+        For activations, bytes.
+    """
+
+    def __init__(self, network: fx.GraphModule, inputs: Batches, memory: int) -> None:
+        self._network = network
+        self._nodes = list(network.graph.nodes)
+        self._first_uses = first_uses(network)
+        self._memory = memory
+        self._asked: Counter[int] = Counter()
+        self._cuts: dict[int, Cut] = {}
+        self._wanted: set[int] = set()
+        self._kept: dict[int, Batches] = {0: inputs}
+
+    def predict(self, corrupted: Collection[Tensor]) -> Tensor:
+        """Logits of the network, of which only these parameters are not the golden run's."""
+        first = min(self._first_uses[id(parameter)] for parameter in corrupted)
+        self._ask_for(first)
+        start = max(position for position in self._kept if position <= first)
+        if start == first or first not in self._wanted:
+            return predict(self._segment(start, None), self._kept[start])
+        head, tail = self._segment(start, first), segment(self._network, first)
+        golden: list[Sequence[Tensor]] = []
+
+        def run(*values: Tensor) -> Tensor:
+            reached = head(*values)
+            golden.append(_copies(reached))
+            return cast(Tensor, tail(*reached))
+
+        logits = predict(run, self._kept[start])
+        self._kept[first] = golden
+        return logits
+
+    def _ask_for(self, position: int) -> None:
+        """Note what a run would begin from, and choose again what to keep if this is new."""
+        self._asked[position] += 1
+        if self._asked[position] > 1 or position == min(self._first_uses.values()):
+            return
+        if not self._cuts:
+            self._cuts = self._measured()
+        asked = {cut: times for cut, times in self._asked.items() if cut in self._cuts}
+        self._wanted = choose_cuts(asked, self._cuts, self._memory)
+        for dropped in self._kept.keys() - self._wanted - {0}:
+            del self._kept[dropped]
+
+    def _measured(self) -> dict[int, Cut]:
+        """What beginning at each use of a parameter but the first saves and costs."""
+        batches = self._kept[0]
+        measured = profile(self._network, *batches[0])
+        total = sum(measured.seconds)
+        later = sorted(set(self._first_uses.values()))[1:]
+        sizes = {cut: measured.size(needed_at(self._nodes, cut)) for cut in later}
+        return {
+            cut: Cut(sum(measured.seconds[:cut]) / total, size and size * len(batches))
+            for cut, size in sizes.items()
+        }
+
+    def _segment(self, start: int, stop: int | None) -> Callable[..., Any]:
+        """A part of the network, which leaves what is kept for others as it is."""
+        part = segment(self._network, start, stop)
+        # Layers may change what they are given in place.
+        return part if start == 0 else lambda *values: part(*_copies(values))
+
+
+def _copies(values: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(value.clone() for value in values)

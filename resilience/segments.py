@@ -1,0 +1,105 @@
+"""Parts of a traced network: what a graph needs at a node, and running from there."""
+
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, fx
+
+Nodes = list[fx.Node]
+
+
+def first_uses(network: fx.GraphModule) -> dict[int, int]:
+    """Position of the first node that uses each parameter, by the parameter's `id`."""
+    uses: dict[int, int] = {}
+    for position, node in enumerate(network.graph.nodes):
+        if node.op == "get_attr":
+            uses.setdefault(id(_attribute(network, node.target)), position)
+        elif node.op == "call_module":
+            for parameter in network.get_submodule(node.target).parameters():
+                uses.setdefault(id(parameter), position)
+    return uses
+
+
+def needed_at(nodes: Nodes, position: int) -> Nodes:
+    """Nodes before a position whose values are used from it on; parameters left out."""
+    rest = set(nodes[position:])
+    return [
+        node
+        for node in nodes[:position]
+        if node.op != "get_attr" and not rest.isdisjoint(node.users)
+    ]
+
+
+def segment(network: fx.GraphModule, start: int, stop: int | None = None) -> fx.GraphModule:
+    """The part of a network from a position up to another, or up to its end.
+
+    It shares all parameters with the network. It takes the values of `needed_at(start)`, or the
+    network's input for position 0, and gives the tuple of those of `needed_at(stop)`, or the
+    network's output.
+    """
+    nodes = list(network.graph.nodes)
+    part = nodes[start:stop]
+    graph = fx.Graph()
+    copies = {node: graph.placeholder(node.name) for node in needed_at(nodes, start)}
+    for node in nodes[:start]:
+        if node.op == "get_attr" and not node.users.keys().isdisjoint(part):
+            copies[node] = graph.node_copy(node)
+    for node in part:
+        copies[node] = graph.node_copy(node, copies.__getitem__)
+    if stop is not None:
+        graph.output(tuple(copies[node] for node in needed_at(nodes, stop)))
+    return fx.GraphModule(network, graph)
+
+
+@dataclass(slots=True)
+class Profile:
+    """What running a network on a batch has cost, node by node.
+
+    Attributes
+    ----------
+    seconds
+        By node, in order.
+    memory
+        Bytes and address of the tensor that a node gives, of those that give one.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    memory: dict[fx.Node, tuple[int, int]] = field(default_factory=dict)
+
+    def size(self, nodes: Nodes) -> int | None:
+        """Bytes of the values of these nodes; None if they are not tensors apart in memory."""
+        if not all(node in self.memory for node in nodes):
+            return None
+        sizes, addresses = zip(*(self.memory[node] for node in nodes), strict=True)
+        return sum(sizes) if len(set(addresses)) == len(addresses) else None
+
+
+@torch.inference_mode()
+def profile(network: fx.GraphModule, batch: Tensor) -> Profile:
+    """Run a network on one batch and note what each node costs."""
+    meter = _Meter(network)
+    meter.run(batch)
+    return meter.profile
+
+
+class _Meter(fx.Interpreter):
+    def __init__(self, network: fx.GraphModule) -> None:
+        super().__init__(network)
+        self.profile = Profile()
+
+    def run_node(self, n: fx.Node) -> object:
+        clock = time.perf_counter()
+        value = super().run_node(n)
+        if isinstance(value, Tensor):
+            if value.is_cuda:
+                torch.cuda.synchronize(value.device)
+            size = value.numel() * value.element_size()
+            self.profile.memory[n] = size, value.untyped_storage().data_ptr()
+        self.profile.seconds.append(time.perf_counter() - clock)
+        return value
+
+
+def _attribute(network: fx.GraphModule, target: str) -> object:
+    path, _, name = target.rpartition(".")
+    return getattr(network.get_submodule(path), name)

@@ -1,0 +1,59 @@
+"""How trials are computed, whatever they are trials of."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How trials are computed.
+
+    Attributes
+    ----------
+    device
+        `auto`, `cpu`, `cuda`, `cuda:INDEX` or `mps`.
+    precision
+        The arithmetic: one of `PRECISIONS`; `tf32` is float32 whose products CUDA rounds.
+    optimise
+        Fold batch normalisation into convolutions, and begin at the first corrupted layer.
+    compile
+        Compile the network with `torch.compile`.
+    batch_size
+        Images; None: measured.
+    threads
+        Of the processor; None: measured.
+    prefix_memory
+        For golden activations to begin from, bytes.
+    campaign
+        Its directory, which keeps the measured batch size for all its trials; None: no campaign.
+    """
+
+    device: str = "auto"
+    precision: str = "float32"
+    optimise: bool = True
+    compile: bool = False
+    batch_size: int | None = None
+    threads: int | None = None
+    prefix_memory: int = 2**30
+    campaign: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
+            )
+        for name in ("batch_size", "threads"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise ValueError(f"{name} must be at least 1, got {number}")
+        if self.prefix_memory < 0:
+            raise ValueError(f"prefix_memory must not be negative, got {self.prefix_memory}")
+
+    def arithmetic(self) -> dict[str, str | bool]:
+        """What of this the numbers depend on, beside batch size and kind of device."""
+        return {
+            "precision": self.precision,
+            "optimise": self.optimise,
+            "compile": self.compile,
+        }
