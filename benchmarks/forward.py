@@ -7,8 +7,9 @@ with the forward passes, as shared machines are noisy. A share may exceed 1: con
 faster than that product. Floating-point operations are counted by torch.utils.flop_counter; what
 normalisation and activations do is not counted.
 
-Variants: `contiguous` is PyTorch's usual layout at batch 32; the others are channels-last, plain,
-with batch normalisation folded, and folded and compiled besides.
+Variants: `contiguous` is PyTorch's usual layout at batch 32; the others are the program's engine:
+channels-last (`optimise=false`), with batch normalisation folded (the default), and compiled
+besides (`compile=true`).
 """
 
 import argparse
@@ -22,9 +23,9 @@ from typing import Any
 import torch
 from measuring import PAPER_MODELS, options_parser, report
 from torch import Tensor, nn
-from torch.fx.experimental.optimization import fuse
 from torch.utils.flop_counter import FlopCounterMode
 
+from resilience.engine import Engine
 from resilience.models import torchvision_network
 
 SIDE = 2048
@@ -32,14 +33,16 @@ VARIANTS = ("contiguous", "channels_last", "folded", "compiled")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 IMAGE_SIDES = {"inception_v3": 299}
 
+Forward = Callable[[Tensor], Tensor]
 
-def variant(plain: nn.Module, name: str, precision: torch.dtype) -> nn.Module:
-    """A copy of a network, arranged as a variant asks."""
-    # Folding is done before rounding, as it multiplies weights.
-    network = fuse(plain) if name in ("folded", "compiled") else copy.deepcopy(plain)
-    layout = torch.contiguous_format if name == "contiguous" else torch.channels_last
-    network = network.to(precision).to(memory_format=layout)
-    return torch.compile(network) if name == "compiled" else network
+
+def variant(plain: nn.Module, example: Tensor, name: str, precision: str) -> Forward:
+    """What computes, arranged as a variant asks: by the program's own engine, or PyTorch's way."""
+    if name == "contiguous":
+        return copy.deepcopy(plain).to(PRECISIONS[precision])
+    network = copy.deepcopy(plain).to(memory_format=torch.channels_last)
+    optimise, compiled = name != "channels_last", name == "compiled"
+    return Engine(network, example, precision, optimise, compiled).run
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -56,15 +59,16 @@ def product_seconds(precision: torch.dtype) -> float:
 
 
 def passes(
-    plain: nn.Module, side: int, precision: torch.dtype, batch_sizes: list[int]
+    plain: nn.Module, side: int, precision: str, batch_sizes: list[int]
 ) -> Iterator[tuple[str, int, Callable[[], Tensor]]]:
     """Every variant at every batch size: its name, the batch size, and a forward pass."""
+    example = torch.randn(1, 3, side, side)
     for name in VARIANTS:
-        network = variant(plain, name, precision)
+        run = variant(plain, example, name, precision)
         layout = torch.contiguous_format if name == "contiguous" else torch.channels_last
         for batch_size in [32] if name == "contiguous" else batch_sizes:
-            images = torch.randn(batch_size, 3, side, side).to(precision)
-            yield name, batch_size, partial(network, images.contiguous(memory_format=layout))
+            images = torch.randn(batch_size, 3, side, side).to(PRECISIONS[precision])
+            yield name, batch_size, partial(run, images.contiguous(memory_format=layout))
 
 
 def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -89,7 +93,7 @@ def _rows(
     plain: nn.Module,
     side: int,
 ) -> Iterator[dict[str, Any]]:
-    ways = list(passes(plain, side, PRECISIONS[precision], options.batch_sizes))
+    ways = list(passes(plain, side, precision, options.batch_sizes))
     for _, _, forward in ways:
         forward()  # compiles, and lays weights out as the processor likes them
     peaks: list[float] = []

@@ -7,8 +7,10 @@ Python for every weight, copies the whole network, and overwrites one weight of 
 other. `--pytorchfi` names a checkout of the repository, and that function is measured; otherwise
 a loop in its manner is (`decide_each` and `corrupted_copy` in plain_script.py).
 
-Ours is what a trial does: draw exactly round(rate x N) faults, strike the network, restore it.
-The proof that all is restored, which PyTorchFI has none of, is timed apart.
+Ours is drawing exactly round(rate x N) faults, striking the network with them and restoring it;
+the proof that all is restored, which PyTorchFI has none of, is timed apart. `trial` is all that a
+trial pays for its faults: drawing, their translation to the folded network, striking, restoring
+and the proof.
 """
 
 import argparse
@@ -25,17 +27,26 @@ from measuring import PAPER_MODELS, options_parser, report
 from plain_script import Fault, corrupted_copy, decide_each
 from torch import nn
 
+from resilience.engine import Engine
 from resilience.injection import bit_sums, check_restored, draw_faults, injected
 from resilience.models import torchvision_network
 from resilience.perturbations import Zero
 from resilience.sites import Paper, Population, Sites, Uniform, fault_count, used_layers
 
 SITES: dict[str, Sites] = {"paper": Paper(), "uniform": Uniform()}
-STEPS = ("draw", "strike", "restore", "proof")
+SIDE = 96
+"""Of images, pixels; any will do."""
+
+STEPS = ("draw", "strike", "restore", "proof", "trial")
 
 
 def our_seconds(
-    network: nn.Module, population: Population, sites: Sites, rate: float, seed: int
+    engine: Engine,
+    network: nn.Module,
+    population: Population,
+    sites: Sites,
+    rate: float,
+    seed: int,
 ) -> dict[str, float]:
     """Seconds of each step of one trial's injection."""
     count, rng = fault_count(rate, population), np.random.default_rng(seed)
@@ -49,8 +60,12 @@ def our_seconds(
     clocks.append(perf_counter())
     check_restored(network, faults, sums)
     clocks.append(perf_counter())
-    draw, before, strike, restore, after = np.diff(clocks).tolist()
-    return dict(zip(STEPS, (draw, strike, restore, before + after), strict=True))
+    with engine.corrupted(faults):
+        pass
+    clocks.append(perf_counter())
+    draw, before, strike, restore, after, engines = np.diff(clocks).tolist()
+    proof = before + after
+    return dict(zip(STEPS, (draw, strike, restore, proof, draw + engines), strict=True))
 
 
 def loop(network: nn.Module, population: Population, rate: float) -> nn.Module:
@@ -65,7 +80,7 @@ def pytorchfi(network: nn.Module, population: Population, rate: float) -> nn.Mod
     from pytorchfi.weight_error_models import multi_weight_inj  # type: ignore[import-not-found]
 
     kinds = {type(network.get_submodule(layer.name)) for layer in population.layers}
-    injector = FaultInjection(network, 1, [3, 96, 96], list(kinds))
+    injector = FaultInjection(network, 1, [3, SIDE, SIDE], list(kinds))
     corrupted: nn.Module = multi_weight_inj(injector, rate)
     return corrupted
 
@@ -77,7 +92,8 @@ def rows(
     for model in options.models:
         torch.manual_seed(0)
         network = torchvision_network(model, 1000).eval().requires_grad_(False)
-        layers = used_layers(network, torch.zeros(1, 3, 96, 96))
+        example = torch.zeros(1, 3, SIDE, SIDE)
+        layers = used_layers(network, example)
         for name in options.sites:
             population = SITES[name].population(layers)
             network.to(memory_format=torch.contiguous_format)
@@ -85,8 +101,9 @@ def rows(
             baseline(network, population, options.rate)
             theirs = perf_counter() - started
             network.to(memory_format=torch.channels_last)
+            engine = Engine(network, example)
             ours = [
-                our_seconds(network, population, SITES[name], options.rate, seed)
+                our_seconds(engine, network, population, SITES[name], options.rate, seed)
                 for seed in range(options.repeats)
             ]
             typical = {step: median(seconds[step] for seconds in ours) for step in STEPS}
@@ -99,7 +116,7 @@ def rows(
                 "baseline_s": theirs,
                 **{f"{step}_ms": 1000 * seconds for step, seconds in typical.items()},
                 "ratio": theirs / injection,
-                "ratio_with_proof": theirs / (injection + typical["proof"]),
+                "trial_ratio": theirs / typical["trial"],
             }
 
 

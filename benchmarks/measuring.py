@@ -14,7 +14,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from PIL import Image
 
 from resilience.config import build_trial
 from resilience.overrides import compose_trial, rates_as_choices
@@ -93,6 +95,44 @@ def run_campaign(
 def composed(overrides: Sequence[str]) -> "Trial":
     """The trial that overrides describe; nothing is loaded yet."""
     return build_trial(compose_trial(rates_as_choices(overrides)))
+
+
+def add_image_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which images and weights to use."""
+    parser.add_argument(
+        "--imagenet", type=Path, help="folder of ImageNet images; synthetic images otherwise"
+    )
+    parser.add_argument(
+        "--weights", type=Path, help="folder of ARCHITECTURE.pth; fresh weights otherwise"
+    )
+    parser.add_argument("--side", type=int, default=224, help="of synthetic images, pixels")
+
+
+def image_overrides(options: argparse.Namespace, model: str, images: Path) -> list[str]:
+    """Overrides for a model on the images that the options ask for.
+
+    Parameters
+    ----------
+    images
+        A folder for class folders of synthetic images, where they are to be used.
+    """
+    weights = options.weights / f"{model}.pth" if options.weights else "none"
+    overrides = [f"model={model}", f"model.weights={weights}"]
+    if options.imagenet:
+        return [*overrides, "dataset=imagenet", f"dataset.root={options.imagenet}"]
+    size = f"dataset.image_size={options.side}"
+    return [*overrides, "dataset=imagefolder", f"dataset.root={images}", size]
+
+
+def write_images(folder: Path, number: int, side: int) -> None:
+    """Write synthetic images, smoothed noise, in ten class folders."""
+    rng = np.random.default_rng(0)
+    for image in range(number):
+        coarse = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        path = folder / f"class-{image % 10}" / f"{image}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        smooth = Image.fromarray(coarse).resize((side, side), Image.Resampling.BILINEAR)
+        smooth.save(path, compress_level=1)
 
 
 def options_parser(description: str | None) -> argparse.ArgumentParser:
