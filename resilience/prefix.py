@@ -1,5 +1,6 @@
 """Reuse of the golden run: what comes before the first corrupted layer is not computed again."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from resilience.segments import first_uses, needed_at, profile, segment
 
 WORTH = 0.01
 """Smallest part of the passes asked for that a cut must save to be kept."""
+SHARES = 256
+"""Into which memory is divided, to choose what to keep in it."""
 
 Batches = Sequence[Sequence[Tensor]]
 
@@ -35,7 +38,7 @@ class Cut:
 
 
 def choose_cuts(asked: Mapping[int, int], cuts: Mapping[int, Cut], memory: int) -> set[int]:
-    """Positions whose golden activations to keep within a memory, in bytes.
+    """Positions whose golden activations to keep, so that all runs together are spared most.
 
     Parameters
     ----------
@@ -43,25 +46,30 @@ def choose_cuts(asked: Mapping[int, int], cuts: Mapping[int, Cut], memory: int) 
         How many runs had their first corrupted layer at a position.
     cuts
         What beginning there saves and costs, at least for every position of `asked`.
-
-    The cut that saves most for its memory is taken first, then the one that saves most beside
-    it, and so on, as long as there is memory and a cut that saves anything worth it.
+    memory
+        For all of them, bytes; divided into `SHARES`, of which each cut takes a whole number.
     """
-    positions = np.array(sorted(asked))
-    runs = np.array([asked[position] for position in positions])
-    saves = np.array([cuts[position].saves for position in positions])
-    sizes = np.array([cuts[position].size or np.inf for position in positions], dtype=float)
-    begun = np.zeros(len(positions))  # what each run is spared by the cuts chosen so far
-    chosen: set[int] = set()
-    while True:
-        gain = np.triu(np.maximum(saves[:, None] - begun[None, :], 0)) @ runs
-        gain[(sizes > memory) | (gain < WORTH * runs.sum())] = 0
-        if not gain.any():
-            return chosen
-        best = int(np.argmax(gain / sizes))
-        chosen.add(int(positions[best]))
-        memory -= int(sizes[best])
-        begun[best:] = np.maximum(begun[best:], saves[best])
+    positions = sorted(position for position in asked if memory and cuts[position].size)
+    saves = np.array([0.0, *(cuts[position].saves for position in positions)])
+    shares = [0, *(math.ceil((cuts[cut].size or 0) * SHARES / memory) for cut in positions)]
+    total = sum(asked.values())
+    # The most that is saved, by the last cut kept and the shares of memory there are; 0: no cut.
+    saved = np.full((len(saves), SHARES + 1), -np.inf)
+    saved[0] = 0
+    previous = np.zeros(saved.shape, dtype=int)
+    for last in range(1, len(saves)):
+        if shares[last] > SHARES:
+            continue
+        later = sum(runs for cut, runs in asked.items() if cut >= positions[last - 1])
+        gain = (saves[last] - saves[:last]) * later - WORTH * total
+        with_it = saved[:last, : SHARES + 1 - shares[last]] + gain[:, None]
+        saved[last, shares[last] :] = with_it.max(0)
+        previous[last, shares[last] :] = with_it.argmax(0)
+    chosen, last, there = set(), int(saved[:, SHARES].argmax()), SHARES
+    while last:
+        chosen.add(positions[last - 1])
+        last, there = int(previous[last, there]), there - shares[last]
+    return chosen
 
 
 class GoldenPrefix:

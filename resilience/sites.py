@@ -1,5 +1,7 @@
 """Where faults strike: the population of weights, and sampling from it."""
 
+import difflib
+import fnmatch
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ SAMPLER_VERSION = 1
 """Raised whenever the same generator would draw other faults; it enters every trial's seed."""
 
 Kind = Literal["convolution", "linear", "attention"]
+Targets = str | Sequence[str] | None
+"""Layers by name, pattern or kind."""
 
 _CONVOLUTIONS = {
     F.conv1d,
@@ -135,6 +139,40 @@ def used_layers(network: nn.Module, example: Tensor) -> tuple[Layer, ...]:
     return tuple(recorder.layers.values())
 
 
+def targeted(layers: Sequence[Layer], targets: Targets) -> tuple[Layer, ...]:
+    """Those of the layers that are named, in their own order.
+
+    Parameters
+    ----------
+    targets
+        Names, patterns (`layer1.*`), or kinds of layers; None: all.
+
+    Raises
+    ------
+    ValueError
+        If one of them matches no layer; says which names are near.
+    """
+    if targets is None:
+        return tuple(layers)
+    chosen: set[str] = set()
+    for target in [targets] if isinstance(targets, str) else targets:
+        matching = {layer.name for layer in layers if layer.name == target} or {
+            layer.name
+            for layer in layers
+            if layer.kind == target or fnmatch.fnmatchcase(layer.name, target)
+        }
+        if not matching:
+            names = [layer.name for layer in layers]
+            kinds = sorted({layer.kind for layer in layers})
+            near = difflib.get_close_matches(target, [*names, *kinds], 5, 0.4) or names[:5]
+            raise ValueError(
+                f"sites.targets={target} matches none of the {len(layers)} layers; near: "
+                f"{', '.join(near)}; kinds: {', '.join(kinds)}"
+            )
+        chosen |= matching
+    return tuple(layer for layer in layers if layer.name in chosen)
+
+
 class Sites(Protocol):
     """A choice of which weights may be struck, and how likely each is."""
 
@@ -149,11 +187,19 @@ class Sites(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Layerwise:
-    """Layers drawn evenly, with replacement, then distinct weights in each."""
+    """Layers drawn evenly, with replacement, then distinct weights in each.
+
+    Attributes
+    ----------
+    targets
+        Which layers: names, patterns or kinds, see `targeted`; None: all.
+    """
+
+    targets: Targets = None
 
     def population(self, layers: Sequence[Layer]) -> Population:
-        """All layers."""
-        return Population(tuple(layers))
+        """All layers, or those of them that are targets."""
+        return Population(targeted(layers, self.targets))
 
     def draw(
         self, population: Population, count: int, rng: np.random.Generator
@@ -179,12 +225,12 @@ class Paper(Layerwise):
     """The publication's choice: convolution layers drawn evenly, then distinct weights in each."""
 
     def population(self, layers: Sequence[Layer]) -> Population:
-        """The convolution layers.
+        """The convolution layers, or those of them that are targets.
 
         Raises
         ------
         ValueError
-            For fewer than three of them: the choice means little there.
+            For a network with fewer than three of them: the choice means little there.
         """
         convolutions = tuple(layer for layer in layers if layer.kind == "convolution")
         if len(convolutions) < 3:
@@ -192,16 +238,24 @@ class Paper(Layerwise):
                 f"sites=paper draws among convolution layers, and this network has "
                 f"{len(convolutions)}; use sites=layerwise or sites=uniform"
             )
-        return Population(convolutions)
+        return Population(targeted(convolutions, self.targets))
 
 
 @dataclass(frozen=True, slots=True)
 class Uniform:
-    """Every weight of all layers equally likely, as a soft error in memory strikes."""
+    """Every weight of all layers equally likely, as a soft error in memory strikes.
+
+    Attributes
+    ----------
+    targets
+        Which layers: names, patterns or kinds, see `targeted`; None: all.
+    """
+
+    targets: Targets = None
 
     def population(self, layers: Sequence[Layer]) -> Population:
-        """All layers."""
-        return Population(tuple(layers))
+        """All layers, or those of them that are targets."""
+        return Population(targeted(layers, self.targets))
 
     def draw(
         self, population: Population, count: int, rng: np.random.Generator

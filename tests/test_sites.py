@@ -12,7 +12,16 @@ from scipy.stats import chisquare
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from resilience.sites import Layer, Layerwise, Paper, Population, Sites, Uniform, fault_count
+from resilience.sites import (
+    Layer,
+    Layerwise,
+    Paper,
+    Population,
+    Sites,
+    Targets,
+    Uniform,
+    fault_count,
+)
 from resilience.sites import used_layers as _used_layers
 
 
@@ -226,3 +235,49 @@ def test_the_rate_that_is_proposed_gives_one_fault(size: int) -> None:
         fault_count(0.4 / size, population)
     proposed = float(str(error.value).split("frate=")[2].split()[0])
     assert fault_count(proposed, population) == 1
+
+
+LAYERS = (
+    Layer("stem", "convolution", 10),
+    Layer("layer1.0.conv1", "convolution", 20),
+    Layer("layer1.1.conv1", "convolution", 20),
+    Layer("attention.in_proj_weight", "attention", 30),
+    Layer("linear", "convolution", 5),  # a name that is also a kind
+    Layer("head", "linear", 40),
+)
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        (None, [layer.name for layer in LAYERS]),
+        ("head", ["head"]),
+        ("layer1.*", ["layer1.0.conv1", "layer1.1.conv1"]),
+        ("layer?.0.*", ["layer1.0.conv1"]),
+        ("attention", ["attention.in_proj_weight"]),
+        ("linear", ["linear"]),
+        (["head", "stem", "stem"], ["stem", "head"]),
+        (
+            ["attention", "*.conv1"],
+            ["layer1.0.conv1", "layer1.1.conv1", "attention.in_proj_weight"],
+        ),
+    ],
+)
+def test_targets_are_names_patterns_or_kinds(targets: Targets, expected: list[str]) -> None:
+    for sites in (Layerwise(targets), Uniform(targets)):
+        assert [layer.name for layer in sites.population(LAYERS).layers] == expected
+
+
+def test_faults_strike_targets_only() -> None:
+    sites = Paper("layer1.*")
+    population = sites.population(LAYERS)
+    assert population.size == 40
+    struck = sites.draw(population, 7, np.random.default_rng(0))
+    assert sum(map(len, struck)) == 7
+
+
+@pytest.mark.parametrize("target", ["layer1.0.conv", "head.*", "convolutions"])
+def test_a_target_that_matches_nothing_names_those_near(target: str) -> None:
+    near = {"layer1.0.conv": "layer1.0.conv1", "head.*": "head", "convolutions": "convolution"}
+    with pytest.raises(ValueError, match=rf"matches none of the 6 layers; near: .*{near[target]}"):
+        Uniform(["stem", target]).population(LAYERS)
