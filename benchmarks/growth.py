@@ -6,7 +6,8 @@ The default is a small network on 32-pixel synthetic images: what grows with tri
 beside forward passes shows best where these cost little. With `--imagenet` the folder's images
 are used at the network's own size, through links as often as it takes.
 
-Each campaign is a process of its own with an empty cache. `expected_gib` is weights + images, as
+Each campaign is a process of its own with an empty cache. `ms_per_added` is what a trial, or an
+image, more than in the row before takes: the same in all rows where time grows linearly. `expected_gib` is weights + images, as
 8-bit pixels; `beyond_gib` is what the process held at its peak besides, Python and torch included,
 which is meant to stay below 1 GiB and the memory for golden activations (`prefix_memory`, here 0).
 """
@@ -43,14 +44,17 @@ def link_images(source: Path, folder: Path, number: int) -> None:
 
 def expected_bytes(result: Result) -> int:
     """Bytes of all parameters as float32 and of all images as 8-bit pixels."""
-    side = result.provenance["preprocessing"]["crop"]
-    return 4 * result.faults["population"] + 3 * side**2 * result.golden["images"]
+    side: int = result.provenance["preprocessing"]["crop"]
+    weights: int = result.faults["population"]
+    images: int = result.golden["images"]
+    return 4 * weights + 3 * side**2 * images
 
 
 def rows(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
     """One row for each number of trials, then for each number of images."""
     designs = [("trials", trials, options.few_images) for trials in options.trials]
     designs += [("images", options.few_trials, images) for images in options.images]
+    before: tuple[str, int, float] | None = None
     for grows, trials, images in designs:
         place = folder / f"{trials}-{images}"
         if options.imagenet:
@@ -73,13 +77,17 @@ def rows(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
         results = campaign.results()
         assert len(results) == trials
         expected = expected_bytes(results[0][1])
+        number = trials if grows == "trials" else images
+        added = None
+        if before and before[0] == grows:
+            added = 1000 * (campaign.seconds - before[2]) / (number - before[1])
+        before = grows, number, campaign.seconds
         yield {
             "grows": grows,
             "trials": trials,
             "images": images,
             "seconds": campaign.seconds,
-            "ms_per_trial": 1000 * campaign.seconds / trials,
-            "us_per_trial_and_image": 1e6 * campaign.seconds / trials / images,
+            "ms_per_added": added,
             "peak_gib": campaign.peak_bytes / 2**30,
             "expected_gib": expected / 2**30,
             "beyond_gib": (campaign.peak_bytes - expected) / 2**30,

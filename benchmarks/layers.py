@@ -60,8 +60,13 @@ def rows(options: argparse.Namespace, images: Path) -> Iterator[dict[str, Any]]:
             ]
         )
         reusing = prepare(trial.model, trial.dataset, trial.settings)
-        same = {"batch_size": reusing.batch_size, "threads": reusing.threads, "prefix_memory": 0}
-        full = prepare(trial.model, trial.dataset, replace(trial.settings, **same))
+        settings = replace(
+            trial.settings,
+            batch_size=reusing.batch_size,
+            threads=reusing.threads,
+            prefix_memory=0,
+        )
+        full = prepare(trial.model, trial.dataset, settings)
         layers = reusing.layers[:: options.every]
         seconds = {"full": 0.0, "reusing": 0.0}
         for layer in layers:
