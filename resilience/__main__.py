@@ -7,14 +7,17 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from resilience.campaign import analyse_finished
-from resilience.config import build_trial
-from resilience.errors import USER_ERRORS, ending_in_one_line, one_line
+from resilience import campaign, interruption
+from resilience.config import build_trial, factors_of
+from resilience.errors import ending_in_one_line, one_line
+from resilience.failures import write_failure
+from resilience.files import remove_unfinished
 from resilience.overrides import CONFIG_MODULE, CONFIG_NAME, rates_as_choices
-from resilience.results import write_result
+from resilience.results import FAILURE_FILE, write_result
 
 log = logging.getLogger("resilience")
 
@@ -23,16 +26,30 @@ log = logging.getLogger("resilience")
 def run(config: DictConfig) -> None:
     """Run the trial that a configuration describes, and save its result."""
     hydra_config = HydraConfig.get()
-    if hydra_config.mode == RunMode.MULTIRUN:
-        try:
-            campaign = Path(hydra_config.sweep.dir)
-            _run(config, Path(hydra_config.runtime.output_dir), campaign)
-        except USER_ERRORS as error:
-            log.error(one_line(error))  # the other trials go on, and the sweep fails at its end
+    directory = Path(hydra_config.runtime.output_dir)
+    with interruption.handled(), interruption.deferred():
+        if hydra_config.mode == RunMode.MULTIRUN:
+            _run_among_others(config, directory, list(hydra_config.overrides.task))
+        else:
+            with ending_in_one_line():
+                _run(config, directory)
+
+
+def _run_among_others(config: DictConfig, directory: Path, overrides: list[str]) -> None:
+    """Run a trial of a sweep; if it fails, say why in `failure.json`, and let the sweep go on."""
+    from resilience.injection import RestorationError
+
+    remove_unfinished(directory)
+    try:
+        _run(config, directory, Path(HydraConfig.get().sweep.dir))
+    except Exception as error:
+        reason = one_line(error)
+        log.error("%s: %s", directory, reason)
+        write_failure(directory, factors_of(config), overrides, error, reason)
+        if isinstance(error, RestorationError):  # no trial after it could be believed
             raise
     else:
-        with ending_in_one_line():
-            _run(config, Path(hydra_config.runtime.output_dir))
+        (directory / FAILURE_FILE).unlink(missing_ok=True)
 
 
 def _run(config: DictConfig, directory: Path, campaign: Path | None = None) -> None:
@@ -46,20 +63,39 @@ def main() -> None:
     """Run the program; what a user did wrong ends it with one line and status 1."""
     # So that Hydra lets errors out, instead of printing them and their stack itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    with ending_in_one_line():
-        sys.argv[1:] = rates_as_choices(sys.argv[1:])
-        failure = None
-        try:
-            run()
-        except Exception as error:  # of one trial; the others have results
-            failure = error
-        if "resilience.subject" in sys.modules:  # trials were run in this process
-            from resilience.subject import check_all_weights
+    _register_sweeper()
+    try:
+        with interruption.handled(), ending_in_one_line():
+            sys.argv[1:] = rates_as_choices(sys.argv[1:])
+            _run_and_end()
+    except interruption.Interrupted as stop:
+        print(f"stopped by {stop}; to go on: {campaign.how_to_go_on()}", file=sys.stderr)
+        sys.exit(stop.status)
 
-            check_all_weights()
-        analyse_finished()
-        if failure:
-            raise failure
+
+def _run_and_end() -> None:
+    failure = None
+    try:
+        run()
+    except Exception as error:  # of one trial; the others have results
+        failure = error
+    if "resilience.subject" in sys.modules:  # trials were run in this process
+        from resilience.subject import check_all_weights
+
+        check_all_weights()
+    failed = campaign.end()
+    if failure:
+        raise failure
+    if failed:
+        sys.exit(1)
+
+
+def _register_sweeper() -> None:
+    """Make the sweeper known to Hydra, whose search misses plugins of editable installs."""
+    plugins = Plugins.instance()  # searches now; what it finds, it would import a second time
+    from hydra_plugins.resilience.sweeper import CampaignSweeper
+
+    plugins.register(CampaignSweeper)
 
 
 if __name__ == "__main__":

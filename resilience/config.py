@@ -11,6 +11,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.utils import get_object, instantiate
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from resilience.console import console_level
 from resilience.identity import digest
 from resilience.settings import Settings
 
@@ -90,13 +91,15 @@ class Config:
     batch_size: int | None = None
     threads: int | None = None
     prefix_memory: float = 1.0
+    campaign: str | None = None
+    shard: str | None = None
     analysis: AnalysisConfig = field(default_factory=AnalysisConfig)
 
 
 ConfigStore.instance().store(name="schema", node=Config)
 
 
-_NOT_OF_TRIAL = ("hydra", "analysis", "threads", "prefix_memory")
+_NOT_OF_TRIALS = ("hydra", "analysis", "campaign", "shard", "threads", "prefix_memory")
 """What no figure of a trial depends on."""
 
 
@@ -108,13 +111,20 @@ def trial_directory(*, _root_: DictConfig) -> str:
     """
     config = OmegaConf.to_container(_root_, resolve=False)
     assert isinstance(config, dict)
-    of_trial = {name: node for name, node in config.items() if name not in _NOT_OF_TRIAL}
+    of_trial = {name: node for name, node in config.items() if name not in _NOT_OF_TRIALS}
     resolved = OmegaConf.to_container(OmegaConf.create(of_trial), resolve=True)
     replica = f"replica-{_root_.replica}-{digest(resolved)[:8]}"
     return "/".join((_root_.model.name, choice_name(_root_.perturb), f"{_root_.frate:g}", replica))
 
 
+def campaign_directory(name: str | None, otherwise: str) -> str:
+    """Directory of a campaign: that of its name, or the one it gets without a name."""
+    return str(Path("multirun", name)) if name else otherwise
+
+
 OmegaConf.register_new_resolver("trial_directory", trial_directory, replace=True)
+OmegaConf.register_new_resolver("campaign_directory", campaign_directory, replace=True)
+OmegaConf.register_new_resolver("console_level", console_level, replace=True)
 
 
 def choice_name(node: DictConfig) -> str:
@@ -125,6 +135,20 @@ def choice_name(node: DictConfig) -> str:
     """
     name: str = node.get("name") or node["_target_"].rpartition(".")[2]
     return name.lower()
+
+
+def factors_of(config: DictConfig) -> dict[str, Any]:
+    """The values of a configuration's factors, by name, whether a trial can be built or not."""
+    return {
+        "model": config.model.name,
+        "dataset": config.dataset.name,
+        "sites": choice_name(config.sites),
+        "perturb": choice_name(config.perturb),
+        "frate": float(config.frate),
+        "replica": config.replica,
+        "seed": config.seed,
+        "precision": config.precision,
+    }
 
 
 def build_trial(config: DictConfig, campaign: Path | None = None) -> "Trial":

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from resilience import interruption
 from resilience.cache import cache_directory, load_tensors, made_once, save_tensors
 from resilience.identity import digest
 from resilience.preprocessing import Preprocessing
@@ -177,6 +178,7 @@ def _decode(
 ) -> Images:
     pixels, labels = [], []
     for i in tqdm(chosen, f"decoding {dataset.name}", unit="image", disable=None, leave=False):
+        interruption.check()
         try:
             image, label = source[int(i)]
             pixels.append(preprocessing.pixels(image))

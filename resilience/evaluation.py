@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from resilience import interruption
+
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
@@ -56,10 +58,19 @@ def predict(run: Callable[..., Tensor], batches: Sequence[Sequence[Tensor]]) -> 
     ----------
     run
         From what a batch holds to logits, shape (images of the batch, classes).
+
+    Raises
+    ------
+    resilience.interruption.Interrupted
+        Between two batches, if the process was asked to stop.
     """
     # Only a run that takes a while deserves a bar.
     shown = tqdm(batches, "evaluating", unit="batch", disable=None, leave=False, delay=3)
-    return torch.cat([run(*batch).float() for batch in shown]).cpu()
+    logits = []
+    for batch in shown:
+        interruption.check()
+        logits.append(run(*batch).float())
+    return torch.cat(logits).cpu()
 
 
 def top1(logits: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Files that are whole or absent, whatever happens while they are written."""
 
+import itertools
 import os
 import uuid
 from collections.abc import Iterator
@@ -29,3 +30,18 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file to `NAME.damaged-N`, with the first N that is free; give its path."""
+    for number in itertools.count(1):
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+        if not aside.exists():
+            break
+    return path.rename(aside)
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove what writers that were killed left of files in a directory."""
+    for temporary in directory.glob(".*.tmp"):
+        temporary.unlink(missing_ok=True)

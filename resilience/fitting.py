@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from resilience import interruption
 from resilience.cache import load_tensors, made_once, save_tensors
 from resilience.datasets import Images
 from resilience.preprocessing import Preprocessing
@@ -98,6 +99,7 @@ def fit(
         batches = _batches(images, size, steps)
         with tqdm(batches, "fitting", steps, unit="step", disable=None, leave=False) as bar:
             for pixels, labels in bar:
+                interruption.check()
                 inputs = preprocessing.normalised(pixels.to(device))
                 loss = F.cross_entropy(network(inputs), labels.to(device))
                 optimizer.zero_grad()

@@ -57,6 +57,19 @@ def trial_overrides(arguments: Sequence[str]) -> list[list[str]]:
     return trials
 
 
+_FAULTS = ("frate", "perturb", "sites", "replica", "seed")
+"""Overrides of these, and of their options, change neither model nor images."""
+
+
+def subject_overrides(trial: Sequence[str]) -> list[str]:
+    """Those of a trial's overrides that say what it is made on: its model and images."""
+    return [
+        override
+        for override in trial
+        if override.split("=")[0].split(".")[0].lstrip("+") not in _FAULTS
+    ]
+
+
 def compose_trial(overrides: Sequence[str]) -> DictConfig:
     """The configuration of one trial, composed from overrides without sweeps."""
     with initialize_config_module(CONFIG_MODULE, version_base="1.3"):

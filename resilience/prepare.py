@@ -9,24 +9,14 @@ import sys
 
 from resilience.config import build_trial
 from resilience.errors import ending_in_one_line
-from resilience.overrides import compose_trial, trial_overrides
+from resilience.overrides import compose_trial, subject_overrides, trial_overrides
 
 log = logging.getLogger("resilience")
-
-_FAULTS = ("frate", "perturb", "sites", "replica", "seed")
-"""Overrides of these, and of their options, change nothing that can be done ahead."""
 
 
 def subjects(overrides: list[str]) -> list[list[str]]:
     """Overrides of one trial for each model and dataset that a campaign uses, in its order."""
-    kept = (
-        tuple(
-            override
-            for override in trial
-            if override.split("=")[0].split(".")[0].lstrip("+") not in _FAULTS
-        )
-        for trial in trial_overrides(overrides)
-    )
+    kept = (tuple(subject_overrides(trial)) for trial in trial_overrides(overrides))
     return [list(trial) for trial in dict.fromkeys(kept)]
 
 

@@ -13,6 +13,8 @@ from resilience.identity import digest
 SCHEMA = 1
 RESULT_FILE = "result.json"
 FAULTS_FILE = "faults.csv"
+FAILURE_FILE = "failure.json"
+"""What a trial leaves that has no result, because it failed."""
 
 
 class DamagedResultError(ValueError):
@@ -80,6 +82,25 @@ def read_result(path: Path) -> Result:
         raise DamagedResultError(f"{path} does not agree with its own sha256")
     del document["schema"]
     return Result(**document)
+
+
+def read_whole_result(path: Path) -> Result:
+    """Read a `result.json`, and prove that the `faults.csv` beside it is the trial's.
+
+    Raises
+    ------
+    DamagedResultError
+        If either is not what the trial wrote, or not there.
+    """
+    result = read_result(path)
+    faults = path.with_name(FAULTS_FILE)
+    try:
+        content = faults.read_bytes()
+    except FileNotFoundError as error:
+        raise DamagedResultError(f"{faults} is missing") from error
+    if hashlib.sha256(content).hexdigest() != result.faults["sha256"]:
+        raise DamagedResultError(f"{faults} does not agree with the sha256 in {RESULT_FILE}")
+    return result
 
 
 def find_results(directory: Path) -> list[Path]:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+SUBJECTS_KEPT = 3
+"""Models and datasets that a process keeps loaded."""
+
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
 
 

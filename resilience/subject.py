@@ -31,12 +31,10 @@ from resilience.models import (
 from resilience.prefix import GoldenPrefix
 from resilience.preprocessing import Inputs
 from resilience.provenance import processor
-from resilience.settings import Settings
+from resilience.settings import SUBJECTS_KEPT, Settings
 from resilience.sites import used_layers
 from resilience.tuning import kept_number, measured_batch_size, measured_threads
 from resilience.weights import state_sha256
-
-_SUBJECTS_KEPT = 3
 
 
 class Subject:
@@ -201,7 +199,7 @@ def prepare(model: Model, dataset: Dataset, settings: Settings) -> Subject:
     key = digest([dict(model.parameters), dict(dataset.parameters)]), settings
     if key in _subjects:
         return _subjects[key]
-    if len(_subjects) == _SUBJECTS_KEPT:
+    if len(_subjects) == SUBJECTS_KEPT:
         _subjects.pop(next(iter(_subjects))).check_weights()
     device = resolve_device(settings.device)
     if settings.precision == "tf32" and device.type != "cuda":

@@ -128,7 +128,7 @@ def run_trial(trial: Trial) -> tuple[Result, str]:
     result = Result(
         trial=trial.factors(),
         parameters=trial.parameters(),
-        fingerprint=fingerprint(trial),
+        fingerprint=digest(_identity(trial, subject)),
         faults={
             "population": population.size,
             "count": count,
@@ -158,18 +158,24 @@ def run_trial(trial: Trial) -> tuple[Result, str]:
     return result, to_csv(faults)
 
 
+def identity(trial: Trial) -> dict[str, Any]:
+    """All that the numbers depend on; not threads, launcher, places or times."""
+    return _identity(trial, prepare(trial.model, trial.dataset, trial.settings))
+
+
 def fingerprint(trial: Trial) -> str:
-    """sha256 of all that the numbers depend on; not of threads, launcher, places or times."""
-    subject = prepare(trial.model, trial.dataset, trial.settings)
-    return digest(
-        {
-            "sampler": SAMPLER_VERSION,
-            "factors": trial.factors(),
-            "sites": dict(trial.sites.changed),
-            "perturb": dict(trial.perturb.changed),
-            **subject.identity(),
-        }
-    )
+    """sha256 of all that the numbers depend on."""
+    return digest(identity(trial))
+
+
+def _identity(trial: Trial, subject: Subject) -> dict[str, Any]:
+    return {
+        "sampler": SAMPLER_VERSION,
+        "factors": trial.factors(),
+        "sites": dict(trial.sites.changed),
+        "perturb": dict(trial.perturb.changed),
+        **subject.identity(),
+    }
 
 
 def _log_population(trial: Trial, subject: Subject, population: Population) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,14 @@ class SmallNetwork(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         return self.head(self.features(inputs))  # type: ignore[no-any-return]
+
+
+class SlowNetwork(SmallNetwork):
+    """The same, but each batch takes a while."""
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.2)
+        return super().forward(inputs)
 
 
 @pytest.fixture

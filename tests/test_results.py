@@ -14,6 +14,7 @@ from resilience.results import (
     Result,
     find_results,
     read_result,
+    read_whole_result,
     write_result,
 )
 
@@ -65,6 +66,38 @@ def test_a_changed_digit_is_noticed(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"top1_error": 0.2', '"top1_error": 0.1'))
     with pytest.raises(DamagedResultError, match="does not agree with its own sha256"):
         read_result(path)
+
+
+def test_faults_cut_anywhere_or_changed_are_noticed(tmp_path: Path) -> None:
+    write_result(tmp_path, RESULT, CSV)
+    path, faults = tmp_path / "result.json", tmp_path / "faults.csv"
+    assert read_whole_result(path) == read_result(path)
+    whole = faults.read_bytes()
+    for length in range(len(whole)):
+        faults.write_bytes(whole[:length])
+        with pytest.raises(DamagedResultError, match="does not agree with the sha256"):
+            read_whole_result(path)
+    for position in range(len(whole)):
+        faults.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        with pytest.raises(DamagedResultError):
+            read_whole_result(path)
+    faults.unlink()
+    with pytest.raises(DamagedResultError, match=r"faults\.csv is missing"):
+        read_whole_result(path)
+
+
+def test_a_flipped_bit_anywhere_is_noticed_or_means_nothing(tmp_path: Path) -> None:
+    write_result(tmp_path, RESULT, CSV)
+    path = tmp_path / "result.json"
+    whole, meant = path.read_bytes(), read_result(path)
+    for position in range(len(whole)):
+        for bit in (1, 4, 32, 128):
+            flipped = bytes([whole[position] ^ bit])
+            path.write_bytes(whole[:position] + flipped + whole[position + 1 :])
+            try:
+                assert read_result(path) == meant
+            except DamagedResultError:
+                continue
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"schema": 2}', "null"])

@@ -9,9 +9,15 @@ from typing import Any
 
 from resilience.analysis.model import UnfitObservationsError
 from resilience.identity import canonical_json
-from resilience.results import RESULT_FILE, DamagedResultError, Result, find_results, read_result
+from resilience.results import (
+    FAILURE_FILE,
+    RESULT_FILE,
+    DamagedResultError,
+    Result,
+    find_results,
+    read_result,
+)
 
-FAILURE_FILE = "failure.json"
 GOLDEN_FIGURES = ("images", "top1_error", "top5_error", "mean_cross_entropy")
 """Figures of a golden run that are kept beside those of each trial."""
 

@@ -1,0 +1,26 @@
+"""Parts of a sweep that are run apart, and analysed as one."""
+
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def share(trials: Sequence[T], shard: str | None) -> Sequence[T]:
+    """The trials of a shard, `3/8` being the third of eight; None: all of them.
+
+    Shards are disjoint, together complete, and differ in size by at most one trial.
+
+    Raises
+    ------
+    ValueError
+        If the shard is not written as I/N, with I from 1 to N.
+    """
+    if shard is None:
+        return trials
+    match = re.fullmatch(r"(\d+)/(\d+)", shard)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise ValueError(f"shard must be I/N with I from 1 to N, such as 3/8, got {shard!r}")
+    number, shards = int(match[1]), int(match[2])
+    return trials[len(trials) * (number - 1) // shards : len(trials) * number // shards]

@@ -1,0 +1,37 @@
+"""The command that says how far a campaign is: `python -m resilience.status DIR`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from resilience.failures import find_failures
+from resilience.progress import Tally, follow
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m resilience.status",
+        description="How far a campaign is, wherever it runs, and which of its trials failed.",
+    )
+    parser.add_argument("directory", metavar="DIR", type=Path, help="the campaign's directory")
+    parser.add_argument("--follow", action="store_true", help="until no trial is left")
+    options = parser.parse_args(arguments)
+    if not options.directory.is_dir():
+        print(f"resilience.status: {options.directory} is no directory", file=sys.stderr)
+        return 1
+    if options.follow:
+        try:
+            follow(options.directory)
+        except KeyboardInterrupt:
+            return 130
+    else:
+        print(Tally(options.directory).standing())
+    for failure in find_failures(options.directory):
+        print(f"failed: {failure.directory}: {failure.reason}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Which trials a sweep runs, and running them: shards, and what has a result already."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf
+
+from resilience import campaign, interruption
+from resilience.config import build_trial
+from resilience.overrides import subject_overrides
+from resilience.progress import shown
+from resilience.results import Result
+from resilience.resume import finished, read_campaign
+from resilience.settings import SUBJECTS_KEPT
+from resilience.shards import share
+
+Overrides = Sequence[str]
+
+
+def sweep(
+    arguments: Sequence[str],
+    loader: ConfigLoader,
+    config: DictConfig,
+    launcher: Launcher,
+    batch: int | None = None,
+) -> None:
+    """Run the trials of a sweep that have no result in its campaign yet.
+
+    Parameters
+    ----------
+    batch
+        The launcher is given so many trials at a time; None: as suits it.
+
+    Raises
+    ------
+    ValueError
+        If the shard does not exist, or the campaign's results do not go with these trials.
+    hydra.errors.HydraException
+        If an override is wrong; no trial has run then.
+    """
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
+    (product,) = BasicSweeper.split_arguments(parsed, None)
+    trials = by_subject(product)
+    chosen = share(range(len(trials)), config.shard)
+    directory = Path(config.hydra.sweep.dir)
+    results = read_campaign(directory)
+    if results:
+        has_result = _finished(trials, results, loader, config)
+        left = [trials[i] for i in chosen if not has_result[i]]
+        others = len(results) - sum(has_result)
+    else:
+        left, others = [trials[i] for i in chosen], 0
+        for trial in covering(left):
+            loader.load_sweep_config(config, list(trial))
+    directory.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, directory / "multirun.yaml")
+    run = campaign.Run(directory, left, config.analysis.enabled)
+    campaign.begin(config, run, len(trials), len(results), others)
+    if results:
+        print(f"{directory} has {len(results)} results; {len(left)} trials are left to run")
+    # A launcher keeps what its jobs return, so the basic one is given one at a time.
+    batch = batch or (1 if isinstance(launcher, BasicLauncher) else len(left) or 1)
+    with shown(directory):
+        for first in range(0, len(left), batch):
+            interruption.check()
+            for job in launcher.launch(left[first : first + batch], initial_job_idx=first):
+                _ = job.return_value  # raises what the trial itself could not answer for
+
+
+def _finished(
+    trials: Sequence[Overrides],
+    results: Sequence[Result],
+    loader: ConfigLoader,
+    config: DictConfig,
+) -> list[bool]:
+    from resilience.trial import identity
+
+    composed = (loader.load_sweep_config(config, list(trial)) for trial in trials)
+    directory = Path(config.hydra.sweep.dir)
+    return finished([build_trial(each, directory) for each in composed], results, identity)
+
+
+def by_subject(trials: Sequence[Overrides]) -> list[Overrides]:
+    """Trials in their order, or one model after another where a process can't keep all of them.
+
+    Replica after replica is the better order to look at a campaign that is not finished.
+    """
+    subjects = [tuple(subject_overrides(trial)) for trial in trials]
+    turn = {subject: number for number, subject in enumerate(dict.fromkeys(subjects))}
+    if len(turn) <= SUBJECTS_KEPT:
+        return list(trials)
+    order = sorted(range(len(trials)), key=lambda i: turn[subjects[i]])
+    return [trials[i] for i in order]
+
+
+def covering(trials: Sequence[Overrides]) -> list[Overrides]:
+    """Trials, as few as come easily, among which every override of all of them appears."""
+    seen: set[str] = set()
+    chosen = []
+    for trial in trials:
+        if not seen.issuperset(trial):
+            seen.update(trial)
+            chosen.append(trial)
+    return chosen
