@@ -7,9 +7,10 @@ beside forward passes shows best where these cost little. With `--imagenet` the 
 are used at the network's own size, through links as often as it takes.
 
 Each campaign is a process of its own with an empty cache. `ms_per_added` is what a trial, or an
-image, more than in the row before takes: the same in all rows where time grows linearly. `expected_gib` is weights + images, as
-8-bit pixels; `beyond_gib` is what the process held at its peak besides, Python and torch included,
-which is meant to stay below 1 GiB and the memory for golden activations (`prefix_memory`, here 0).
+image, more than in the row before takes: the same in all rows where time grows linearly.
+`expected_gib` is weights + images, as 8-bit pixels; `beyond_gib` is what the process held at its
+peak besides, Python and torch included, which is meant to stay below 1 GB and the memory for
+golden activations (`prefix_memory`, here 0).
 """
 
 import argparse

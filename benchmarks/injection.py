@@ -2,7 +2,7 @@
 
     python benchmarks/injection.py [--pytorchfi FOLDER] [--output injection.json]
 
-PyTorchFI's `multi_weight_inj` (in its repository since 2021, in no release) tosses a coin in
+PyTorchFI's `multi_weight_inj` (in its repository since 2023, in no release) tosses a coin in
 Python for every weight, copies the whole network, and overwrites one weight of the copy after the
 other. `--pytorchfi` names a checkout of the repository, and that function is measured; otherwise
 a loop in its manner is (`decide_each` and `corrupted_copy` in plain_script.py).
