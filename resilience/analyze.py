@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         help="one to three columns, separated by commas (model,frate,perturb)",
     )  # fmt: skip
     parser.add_argument(
-        "--alpha", type=_probability, default=0.05, help="level of the tests (%(default)s)"
+        "--alpha", type=probability, default=0.05, help="level of the tests (%(default)s)"
     )
     parser.add_argument(
         "--output", metavar="DIR", type=Path, help="where to write (analysis/ in the campaign)"
@@ -126,7 +126,8 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(","))
 
 
-def _probability(text: str) -> float:
+def probability(text: str) -> float:
+    """A number between 0 and 1, both excluded, of a command line."""
     value = float(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")

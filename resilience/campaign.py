@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from resilience.failures import Failure, find_failures
 from resilience.files import replacing, set_aside
-from resilience.provenance import machine, versions
+from resilience.provenance import hardware, repository, versions
 from resilience.shards import share
 
 log = logging.getLogger("resilience")
@@ -71,7 +71,8 @@ def begin(config: DictConfig, run: Run, size: int, found: int, others: int) -> N
         "sweep": OmegaConf.to_container(config.hydra.sweeper.params),
         "configuration": OmegaConf.to_container(of_trials),
         "versions": versions(),
-        "machine": machine(),
+        "git": repository(Path.cwd()),
+        "machine": hardware(),
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     _runs.append(run)

@@ -118,11 +118,7 @@ def load_images(dataset: Dataset, preprocessing: Preprocessing) -> Images:
         If there are no images, or one of them is corrupt (and `skip_corrupt` is not set).
     """
     source = dataset.source()
-    labels = source_labels(source)
-    if not len(labels):
-        raise ValueError(f"dataset {dataset.name} has no images")
-    chosen = balanced_choice(labels, dataset.limit, dataset.seed)
-    classes = len(source.classes) if hasattr(source, "classes") else int(labels.max()) + 1
+    chosen, classes = choose_images(source, dataset)
     if not hasattr(source, "samples"):
         return _decode(source, chosen, preprocessing, dataset, classes)
     key = digest(
@@ -138,6 +134,21 @@ def load_images(dataset: Dataset, preprocessing: Preprocessing) -> Images:
         make=lambda path: _write(_decode(source, chosen, preprocessing, dataset, classes), path),
         load=lambda path: _read(path, classes),
     )
+
+
+def choose_images(source: Source, dataset: Dataset) -> tuple[NDArray[np.int64], int]:
+    """Indices of the images to use, sorted, and the number of classes that labels speak of.
+
+    Raises
+    ------
+    ValueError
+        If there are no images.
+    """
+    labels = source_labels(source)
+    if not len(labels):
+        raise ValueError(f"dataset {dataset.name} has no images")
+    classes = len(source.classes) if hasattr(source, "classes") else int(labels.max()) + 1
+    return balanced_choice(labels, dataset.limit, dataset.seed), classes
 
 
 def source_labels(source: Source) -> NDArray[np.int64]:

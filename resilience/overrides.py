@@ -1,5 +1,6 @@
 """Command-line overrides: failure rates as Hydra takes them, and the trials that a sweep means."""
 
+import re
 from collections.abc import Sequence
 
 from hydra import compose, initialize_config_module
@@ -61,13 +62,18 @@ _FAULTS = ("frate", "perturb", "sites", "replica", "seed")
 """Overrides of these, and of their options, change neither model nor images."""
 
 
-def subject_overrides(trial: Sequence[str]) -> list[str]:
+def subject_overrides(trial: Sequence[str]) -> tuple[str, ...]:
     """Those of a trial's overrides that say what it is made on: its model and images."""
-    return [
+    return without(trial, _FAULTS)
+
+
+def without(overrides: Sequence[str], topics: Sequence[str]) -> tuple[str, ...]:
+    """Overrides of a trial that speak neither of one of these options or groups, nor of a part."""
+    return tuple(
         override
-        for override in trial
-        if override.split("=")[0].split(".")[0].lstrip("+") not in _FAULTS
-    ]
+        for override in overrides
+        if re.split(r"[=./]", override.lstrip("+"))[0] not in topics
+    )
 
 
 def compose_trial(overrides: Sequence[str]) -> DictConfig:

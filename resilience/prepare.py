@@ -16,7 +16,7 @@ log = logging.getLogger("resilience")
 
 def subjects(overrides: list[str]) -> list[list[str]]:
     """Overrides of one trial for each model and dataset that a campaign uses, in its order."""
-    kept = (tuple(subject_overrides(trial)) for trial in trial_overrides(overrides))
+    kept = (subject_overrides(trial) for trial in trial_overrides(overrides))
     return [list(trial) for trial in dict.fromkeys(kept)]
 
 

@@ -63,13 +63,18 @@ def write_result(directory: Path, result: Result, faults_csv: str) -> None:
         path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: Path, proved: bool = True) -> Result:
     """Read a `result.json`.
+
+    Parameters
+    ----------
+    proved
+        Whether it has to agree with its own sha256.
 
     Raises
     ------
     DamagedResultError
-        If it is no JSON, of another schema, or does not agree with its own sha256.
+        If it is no JSON, of another schema, or not proved.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -78,10 +83,13 @@ def read_result(path: Path) -> Result:
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise DamagedResultError(f"{path} is not a result of schema {SCHEMA}")
     claimed = document.pop("sha256", None)
-    if claimed != digest(document):
+    if proved and claimed != digest(document):
         raise DamagedResultError(f"{path} does not agree with its own sha256")
     del document["schema"]
-    return Result(**document)
+    try:
+        return Result(**document)
+    except TypeError as error:
+        raise DamagedResultError(f"{path} lacks a part, or has a strange one: {error}") from error
 
 
 def read_whole_result(path: Path) -> Result:

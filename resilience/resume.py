@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,10 @@ _WITHIN = {
     "perturb": ("perturb",),
 }
 """Factors that the options of a section of a trial's parameters belong to."""
+
+
+_UNSET = {"not set"}
+"""Values of a setting that trials do not have."""
 
 
 class MixedCampaignError(ValueError):
@@ -104,21 +108,22 @@ def _subject(factors: Mapping[str, Any]) -> tuple[str, str]:
 def _refuse_other_settings(trials: Sequence["Trial"], results: Sequence[Result]) -> None:
     """Raise an error for settings that have one value in the results and another one now.
 
-    What has several values on either side is swept on purpose.
+    What trials sweep, they sweep on purpose; but not over models' weights, or over images: results
+    of one model that differ in these can't be analysed together.
     """
     there = _values(_settings(result.trial, result.parameters) for result in results)
     now = _values(_settings(trial.factors(), trial.parameters()) for trial in trials)
     contexts = {context for context, _ in there} & {context for context, _ in now}
-    unset = {"not set"}
-    differences = dict.fromkeys(
-        f"{name} is {before} there and {after} now"
-        for context, name in sorted(there.keys() | now.keys())
-        if context in contexts
-        for values in [(there.get((context, name), unset), now.get((context, name), unset))]
-        if all(len(side) == 1 for side in values)
-        for (before,), (after,) in [values]
-        if before != after and {before, after} != {"null", "not set"}
-    )
+    differences = []
+    for setting in sorted(there.keys() | now.keys()):
+        context, name = setting
+        before, after = there.get(setting, _UNSET), now.get(setting, _UNSET)
+        on_purpose = len(after) > 1 and context[:1] not in (("model",), ("dataset",))
+        nothing = before | after <= {"null", *_UNSET}
+        if context not in contexts or len(before) > 1 or on_purpose or nothing:
+            continue
+        if other := after - before:
+            differences.append(f"{name} is {min(before)} there and {', '.join(sorted(other))} now")
     if differences:
         raise MixedCampaignError(
             f"the campaign has results of other settings: {'; '.join(differences)}; "
@@ -126,7 +131,7 @@ def _refuse_other_settings(trials: Sequence["Trial"], results: Sequence[Result])
         )
 
 
-def _values(settings: Any) -> dict[Setting, set[str]]:
+def _values(settings: Iterable[Iterable[tuple[Setting, Any]]]) -> dict[Setting, set[str]]:
     values: defaultdict[Setting, set[str]] = defaultdict(set)
     for of_trial in settings:
         for setting, value in of_trial:

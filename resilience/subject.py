@@ -84,9 +84,8 @@ class Subject:
         ValueError
             If any is not finite.
         """
-        self._set_up()
         # A network's code is in no hash: the first batch tells whether it still is the same one.
-        first = predict(self.engine.run, self._batches(self.images.pixels[: self.batch_size]))
+        first = self.evaluate(self.images.pixels[: self.batch_size])
 
         def make(path: Path) -> None:
             save_tensors(path, {"logits": predict(self.engine.run, self._inputs)})
@@ -117,6 +116,11 @@ class Subject:
             if self._prefix is None or not faults:
                 return predict(self.engine.run, self._inputs)
             return self._prefix.predict([self.engine.weight(fault.layer) for fault in faults])
+
+    def evaluate(self, pixels: Tensor) -> Tensor:
+        """Logits of the untouched network for other images, shape (images, classes)."""
+        self._set_up()
+        return predict(self.engine.run, self._batches(pixels))
 
     def identity(self) -> dict[str, Any]:
         """All that outputs depend on, but faults and versions: networks, images, arithmetic."""

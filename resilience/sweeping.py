@@ -90,7 +90,7 @@ def by_subject(trials: Sequence[Overrides]) -> list[Overrides]:
 
     Replica after replica is the better order to look at a campaign that is not finished.
     """
-    subjects = [tuple(subject_overrides(trial)) for trial in trials]
+    subjects = [subject_overrides(trial) for trial in trials]
     turn = {subject: number for number, subject in enumerate(dict.fromkeys(subjects))}
     if len(turn) <= SUBJECTS_KEPT:
         return list(trials)

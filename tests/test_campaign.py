@@ -41,6 +41,8 @@ def test_a_sweep_ends_with_its_analysis(tmp_path: Path) -> None:
     assert document["overrides"][0] == "model=shufflenet_v2_x1_0"
     assert document["configuration"]["dataset"]["limit"] == 20
     assert {"torch", "numpy", "hydra-core"} <= document["versions"].keys()
+    assert document["git"] is None or len(document["git"]["commit"]) == 40
+    assert {"processor", "cores", "memory", "gpus"} <= document["machine"].keys()
 
 
 def test_a_campaign_that_can_not_be_analysed_is_told(

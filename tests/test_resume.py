@@ -90,6 +90,19 @@ def test_what_is_swept_on_purpose_may_differ(results: list[Result]) -> None:
     assert finished([trial_of(seed=1)], results, identity) == [False]
 
 
+def test_images_can_not_be_swept_into_a_campaign(results: list[Result]) -> None:
+    fewer = with_options(trial_of(replica=9), "dataset", limit=50)
+    with pytest.raises(MixedCampaignError, match=r"dataset\.limit is not set there and 50 now"):
+        finished([REPLICAS[0], fewer], results, identity)
+
+
+def test_an_option_that_is_null_is_as_good_as_none(results: list[Result]) -> None:
+    later = with_options(trial_of(replica=9), "dataset", added=None)
+    assert finished([later], results, identity) == [False]
+    earlier = [run_trial(later)[0]]
+    assert finished([trial_of(replica=8)], earlier, identity) == [False]
+
+
 @pytest.mark.parametrize(
     ("part", "value", "said"),
     [

@@ -12,8 +12,8 @@ import resilience
 PACKAGE = Path(resilience.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HYDRA_MAY_BE_KNOWN_TO = {
-    *("__main__", "campaign", "composing", "config", "errors", "overrides", "prepare", "sweeping"),
-    "hydra_plugins/sweeper",
+    *("__main__", "campaign", "composing", "config", "errors", "overrides", "prepare", "replay"),
+    *("sweeping", "hydra_plugins/sweeper"),
 }
 CORE = ["sites", "perturbations", "injection", "evaluation"]
 OUTSIDE_THE_CORE = {"pathlib", "os", "io", "json", "csv", "tempfile", "hydra", "omegaconf"}
@@ -44,7 +44,9 @@ def test_the_core_knows_tensors_and_neither_hydra_nor_files(name: str) -> None:
     assert {found.split(".")[1] for found in own} <= {*CORE, "interruption"}
 
 
-@pytest.mark.parametrize("name", ["results", "identity", "files", "failures", "progress"])
+@pytest.mark.parametrize(
+    "name", ["results", "identity", "files", "failures", "progress", "comparison"]
+)
 def test_results_know_neither_torch_nor_hydra(name: str) -> None:
     assert not packages(PACKAGE / f"{name}.py") & {"torch", "torchvision", "hydra", "omegaconf"}
 

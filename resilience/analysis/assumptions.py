@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from resilience.analysis.design import design_of, effect_basis
 from resilience.analysis.families import cell_residuals, split_roles
+from resilience.analysis.foresight import effects, group_sizes
 from resilience.analysis.power import POWER, detectable_f, detectable_sd_ratio
 from resilience.analysis.tabular import named, tabulate
 
@@ -77,24 +77,14 @@ def _ratio(deviations: pd.Series) -> Line:
 
 
 def _power(rows: pd.DataFrame, factors: Sequence[str], alpha: float, seed: int) -> Iterator[Line]:
-    design = design_of(rows, factors)
-    residual = len(rows) - len(design.counts)
-    for effect in design.effects:
-        df = effect_basis(design, effect).shape[1]
-        line: Line = {
-            "check": "detectable_f",
-            "subject": ":".join(factors[i] for i in effect),
-        }
+    residual = len(rows) - rows.groupby(list(factors)).ngroups
+    for effect, df in effects(rows, factors):
+        line: Line = {"check": "detectable_f", "subject": effect}
         if not df or not residual:
             yield line | {"note": "nothing to estimate" if residual else "one replica per cell"}
         else:
             yield line | {"value": detectable_f(df, residual, len(rows), alpha)}
-    _, level, treatment = split_roles(factors)
-    levels = rows[level].nunique()
-    cell = int(np.median(design.counts))
-    sizes = {"centred": cell * (rows[treatment].nunique() if treatment else 1)}
-    if treatment is not None:
-        sizes = {"per_perturb": cell} | sizes
+    levels, sizes = group_sizes(rows, factors)
     for grouping, replicas in sizes.items():
         subject = f"{grouping}: {levels} levels of {replicas}"
         line = {"check": "detectable_sd_ratio", "subject": subject}

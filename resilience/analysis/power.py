@@ -1,5 +1,6 @@
-"""How small an effect a design can see."""
+"""How small an effect a design can see, and how many replicas it takes to see one."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -8,27 +9,47 @@ POWER = 0.8
 SIMULATIONS = 4_000
 SIMULATED_VALUES = 2_000_000
 """At most so many random numbers; larger groups are simulated less often."""
+MOST_REPLICAS = 1_000_000
+MOST_SIMULATED_REPLICAS = 2_000
+"""Where the search for enough replicas ends."""
 
 
-def detectable_f(df: int, residual: int, observations: int, alpha: float) -> float:
-    """Smallest Cohen's f of an effect that its F test detects with 80 %.
+def f_power(f: float, df: int, residual: int, observations: int, alpha: float) -> float:
+    """Chance that an effect's F test rejects if the effect is Cohen's f.
 
     f is the standard deviation of the effect over that within cells; the F statistic has
     noncentrality f² times the number of observations.
     """
-    from scipy.optimize import brentq
     from scipy.stats import f as f_distribution
     from scipy.stats import ncf
 
     critical = f_distribution.isf(alpha, df, residual)
+    return float(ncf.sf(critical, df, residual, f**2 * observations))
+
+
+def detectable_f(
+    df: int, residual: int, observations: int, alpha: float, power: float = POWER
+) -> float:
+    """Smallest Cohen's f of an effect that its F test detects with a power."""
+    from scipy.optimize import brentq
 
     def lacking(f: float) -> float:
-        return float(ncf.sf(critical, df, residual, f**2 * observations)) - POWER
+        return f_power(f, df, residual, observations, alpha) - power
 
     high = 1.0
     while lacking(high) < 0:
         high *= 2
     return float(brentq(lacking, 1e-6, high, xtol=1e-6))
+
+
+def replicas_for_f(f: float, df: int, cells: int, alpha: float, power: float = POWER) -> int | None:
+    """Fewest replicas in each cell with which an effect's F test detects Cohen's f.
+
+    None if even a million are too few.
+    """
+    return _fewest(
+        lambda n: f_power(f, df, cells * (n - 1), cells * n, alpha) >= power, 2, MOST_REPLICAS
+    )
 
 
 def brown_forsythe_power(
@@ -53,19 +74,50 @@ def brown_forsythe_power(
 
 
 @lru_cache(maxsize=64)  # every response of a campaign asks the same
-def detectable_sd_ratio(groups: int, replicas: int, alpha: float, seed: int) -> float:
-    """Smallest ratio of one group's standard deviation to the others' seen with 80 %.
+def detectable_sd_ratio(
+    groups: int, replicas: int, alpha: float, seed: int, power: float = POWER
+) -> float:
+    """Smallest ratio of one group's standard deviation to the others' seen with a power.
 
     By seeded simulation of Brown-Forsythe on normal observations, to two decimals; NaN if even a
     ratio of 1,000 isn't.
     """
     low, high = 1.0, 2.0
-    while brown_forsythe_power(high, groups, replicas, alpha, seed) < POWER:
+    while brown_forsythe_power(high, groups, replicas, alpha, seed) < power:
         low, high = high, 2 * high
         if high > 1000:
             return float("nan")
     while high - low > 0.005:
         middle = (low + high) / 2
-        enough = brown_forsythe_power(middle, groups, replicas, alpha, seed) >= POWER
+        enough = brown_forsythe_power(middle, groups, replicas, alpha, seed) >= power
         low, high = (low, middle) if enough else (middle, high)
     return round(high, 2)
+
+
+def replicas_for_sd_ratio(
+    ratio: float, groups: int, alpha: float, seed: int, power: float = POWER
+) -> int | None:
+    """Fewest observations in each group with which Brown-Forsythe sees a ratio of deviations.
+
+    By the same simulation as `detectable_sd_ratio`; None if even 2,000 are too few.
+    """
+    return _fewest(
+        lambda n: brown_forsythe_power(ratio, groups, n, alpha, seed) >= power,
+        3,
+        MOST_SIMULATED_REPLICAS,
+    )
+
+
+def _fewest(enough: Callable[[int], bool], least: int, most: int) -> int | None:
+    """Smallest number from `least` on that is enough; None if `most` is not."""
+    if enough(least):
+        return least
+    low, high = least, 2 * least
+    while not enough(high):
+        if high >= most:
+            return None
+        low, high = high, min(2 * high, most)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

@@ -1,0 +1,105 @@
+"""Say what a campaign will do, cost and be able to say, without running it.
+
+python -m resilience.plan [the campaign's overrides]
+"""
+
+import argparse
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from resilience.analyze import probability
+from resilience.config import build_trial
+from resilience.errors import ending_in_one_line
+from resilience.overrides import compose_trial, trial_overrides, without
+
+if TYPE_CHECKING:  # torch takes seconds to import, and --help need not wait for it
+    from resilience.planning import Cell, Plan
+
+
+def cells(overrides: Sequence[str]) -> "list[Cell]":
+    """The cells of the design that a multirun of these overrides fills with replicas."""
+    from resilience.planning import Cell
+
+    counts = Counter(without(trial, ("replica", "seed")) for trial in trial_overrides(overrides))
+    composed = ((compose_trial(cell), number) for cell, number in counts.items())
+    return [Cell(build_trial(config), number) for config, number in composed]
+
+
+def plan_campaign(options: argparse.Namespace) -> "Plan":
+    """Measure what the campaign's models cost, and plan it.
+
+    Raises
+    ------
+    ValueError
+        If something that the user asked for does not exist or does not go together.
+    """
+    from resilience.analysis.foresight import Wish
+    from resilience.measurement import measure_apart
+    from resilience.planning import Proportion, plan
+
+    design = cells(options.overrides)
+    measurements = {}
+    for cell in design:
+        trial = cell.trial
+        if cell.subject not in measurements:
+            print(f"measuring {trial.model.name} ...", file=sys.stderr)
+            measurements[cell.subject] = measure_apart(trial.model, trial.dataset, trial.settings)
+    wish = Wish(options.effect, options.sd_ratio, options.alpha, options.power)
+    return plan(design, measurements, wish, Proportion(options.margin, options.confidence))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    parser = _parser()
+    options = parser.parse_intermixed_args(arguments)
+    if options.power <= options.alpha:
+        parser.error("--power must be above --alpha: that much every test has")
+    with ending_in_one_line():
+        made = plan_campaign(options)
+        from resilience.plan_text import plan_text
+
+        print(json.dumps(asdict(made), indent=2) if options.json else plan_text(made))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m resilience.plan",
+        description="Say what a campaign will do, cost and be able to say, without running it.",
+    )
+    parser.add_argument("overrides", nargs="*", help="as for python -m resilience -m")
+    parser.add_argument("--json", action="store_true", help="everything as JSON, by layer")
+    for name, kind, default, what in (
+        ("effect", _positive, 0.25, "Cohen's f that the ANOVA is to see"),
+        ("sd-ratio", _above_one, 2.0, "ratio of standard deviations that Brown-Forsythe is to see"),
+        ("power", probability, 0.8, "chance with which they are to see it"),
+        ("alpha", probability, 0.05, "level of the tests"),
+        ("margin", probability, 0.01, "margin of error of the proportion of critical faults"),
+        ("confidence", probability, 0.99, "confidence in it"),
+    ):
+        parser.add_argument(
+            f"--{name}", metavar="X", type=kind, default=default, help=f"{what} (%(default)s)"
+        )
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value
+
+
+def _above_one(text: str) -> float:
+    value = float(text)
+    if not 1 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 1, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""Run one trial again from its own files, and say whether everything agrees.
+
+python -m resilience.replay path/to/result.json
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
+
+from resilience.comparison import (
+    CROSS_ENTROPY_TOLERANCE,
+    Difference,
+    fault_differences,
+    figure_differences,
+    machine_differences,
+    setting_differences,
+    subject_differences,
+)
+from resilience.config import Config, build_trial
+from resilience.errors import ending_in_one_line
+from resilience.provenance import processor
+from resilience.results import FAULTS_FILE, RESULT_FILE, DamagedResultError, Result, read_result
+
+SHOWN = 10
+"""At most so many differences of a kind are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A result, and what differs now that its trial was run again.
+
+    Attributes
+    ----------
+    damage
+        What is wrong with the result's own file; empty if nothing.
+    machine
+        What is another than where the trial was run; not a disagreement.
+    subject, settings, faults, figures
+        Disagreements, by what they are about.
+    """
+
+    result: Result
+    damage: str
+    machine: list[Difference]
+    subject: list[Difference]
+    settings: list[Difference]
+    faults: list[Difference]
+    figures: list[Difference]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every fault and every figure is what the result says."""
+        return not (self.damage or self.subject or self.settings or self.faults or self.figures)
+
+
+def replay(path: Path) -> Replay:
+    """Run the trial of a `result.json` again, from the files beside it.
+
+    Raises
+    ------
+    DamagedResultError
+        If it is no result at all.
+    ValueError
+        If a file beside it is missing, or something that the trial needs.
+    """
+    damage = ""
+    try:
+        result = read_result(path)
+    except DamagedResultError as error:
+        result, damage = read_result(path, proved=False), str(error)
+    faults_csv = _beside(path, FAULTS_FILE).read_bytes().decode(errors="replace")
+    again, again_csv = _run(_configuration(path), result)
+    machine = machine_differences(result, again)
+    return Replay(
+        result,
+        damage,
+        machine,
+        subject_differences(result, again),
+        setting_differences(result, again),
+        fault_differences(result, faults_csv, again, again_csv),
+        figure_differences(result, again, exact=not machine),
+    )
+
+
+def report(done: Replay) -> Iterator[str]:
+    """What a replay found, line by line; weights and images that are others come first."""
+    trial = done.result.trial
+    yield (
+        " ".join(
+            f"{name}={trial[name]}" for name in ("model", "dataset", "sites", "perturb", "frate")
+        )
+        + f" replica={trial['replica']} seed={trial['seed']}"
+    )
+    if done.damage:
+        yield f"Damaged: {done.damage}"
+    for difference in done.subject:
+        what = difference.what.removesuffix("_sha256")
+        yield f"Other {what} than the result's, so that nothing else need agree: {difference}"
+    yield from _listed("Setting", done.settings)
+    if done.machine:
+        yield (
+            "Not the machine of the result, so that cross-entropies may differ by "
+            f"{CROSS_ENTROPY_TOLERANCE:g}, relatively:"
+        )
+        yield from (f"  {difference}" for difference in done.machine)
+    yield from _listed("Fault", done.faults)
+    yield from _listed("Figure", done.figures)
+    if done.agrees:
+        count = done.result.faults["count"]
+        figures = len(done.result.golden) + len(done.result.corrupted)
+        how = "agree" if done.machine else "are equal"
+        yield f"It agrees: {count:,} faults and {figures} figures {how}."
+    else:
+        kinds = {
+            "weights or images": done.subject,
+            "settings": done.settings,
+            "faults": done.faults,
+            "figures": done.figures,
+        }
+        found = [f"{len(of):,} in {kind}" for kind, of in kinds.items() if of]
+        yield f"It does not agree; differences: {', '.join(found) or 'none, but it is damaged'}."
+
+
+def _listed(kind: str, differences: Sequence[Difference]) -> Iterator[str]:
+    yield from (f"{kind}: {difference}" for difference in differences[:SHOWN])
+    if len(differences) > SHOWN:
+        yield f"{kind}: {len(differences) - SHOWN:,} more differences"
+
+
+def _configuration(path: Path) -> DictConfig:
+    file = _beside(path, ".hydra/config.yaml")
+    try:
+        config = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file))
+    except (YAMLError, TypeError) as error:
+        raise ValueError(f"{file} is not whole: {error}") from error
+    assert isinstance(config, DictConfig)
+    return config
+
+
+def _beside(path: Path, name: str) -> Path:
+    file = path.parent / name
+    if not file.is_file():
+        raise ValueError(f"{path} has no {name} beside it, from which to run its trial again")
+    return file
+
+
+def _run(config: DictConfig, result: Result) -> tuple[Result, str]:
+    from resilience.trial import run_trial
+
+    config.batch_size = result.provenance["batch_size"]
+    if processor() == result.provenance["machine"]["processor"]:
+        config.threads = result.provenance["threads"]  # a launcher may have chosen them
+    return run_trial(build_trial(config))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status: 0 if the result agrees, 1 if not."""
+    parser = argparse.ArgumentParser(
+        prog="python -m resilience.replay",
+        description="Run one trial again from its own files, and say whether everything agrees.",
+    )
+    parser.add_argument("result", type=Path, help=f"a trial's {RESULT_FILE}, or its directory")
+    path = parser.parse_args(arguments).result
+    with ending_in_one_line():
+        done = replay(path / RESULT_FILE if path.is_dir() else path)
+    print("\n".join(report(done)))
+    return 0 if done.agrees else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
