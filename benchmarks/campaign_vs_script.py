@@ -72,7 +72,7 @@ def rows(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
         dataset = ["dataset=digits"]
         weights = "fit"
         if options.imagenet:
-            dataset = ["dataset=imagenet", f"dataset.root={options.imagenet}"]
+            dataset = ["dataset=imagenet", f"dataset.root={options.imagenet.resolve()}"]
             stored = options.weights / f"{model}.pth" if options.weights else Path()
             weights = str(stored) if stored.is_file() else "none"
         overrides = [f"model={model}", *dataset, f"dataset.limit={options.images}"]

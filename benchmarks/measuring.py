@@ -116,10 +116,11 @@ def image_overrides(options: argparse.Namespace, model: str, images: Path) -> li
     images
         A folder for class folders of synthetic images, where they are to be used.
     """
-    weights = options.weights / f"{model}.pth" if options.weights else "none"
+    # Resolved, as campaigns run in directories of their own.
+    weights = options.weights.resolve() / f"{model}.pth" if options.weights else "none"
     overrides = [f"model={model}", f"model.weights={weights}"]
     if options.imagenet:
-        return [*overrides, "dataset=imagenet", f"dataset.root={options.imagenet}"]
+        return [*overrides, "dataset=imagenet", f"dataset.root={options.imagenet.resolve()}"]
     size = f"dataset.image_size={options.side}"
     return [*overrides, "dataset=imagefolder", f"dataset.root={images}", size]
 
