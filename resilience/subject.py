@@ -172,8 +172,7 @@ class Subject:
     def _fastest_threads(self, example: Tensor) -> int:
         key = self._measured("threads")
         key |= {"processor": processor(), "available": torch.get_num_threads()}
-        batch = example.repeat(self.batch_size, 1, 1, 1)
-        measure = partial(measured_threads, self.engine.network, batch)
+        measure = partial(measured_threads, self.engine.network, example)
         return kept_number(key, measure, cache_directory() / "measured")
 
     def _measured(self, what: str) -> dict[str, Any]:

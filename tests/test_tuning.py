@@ -25,9 +25,9 @@ class Slow(nn.Module):
 
 
 def test_batches_grow_while_that_pays() -> None:
-    # Seconds an image: .0210, .0110, .0060, .0035, .00225, .0016, .0013, .00116, .00108
+    # Milliseconds an image with 4, 8, ... images: 6.0, 3.5, 2.25, 1.63, 1.31, 1.16, 1.08
     assert measured_batch_size(Slow(0.02, 0.001), torch.zeros(1, 3, 8, 8)) >= 64
-    assert measured_batch_size(Slow(0.0, 0.02), torch.zeros(1, 3, 8, 8)) <= 4
+    assert measured_batch_size(Slow(0.0, 0.02), torch.zeros(1, 3, 8, 8)) <= 8
 
 
 def test_activations_of_a_batch_fit_into_the_working_memory(
