@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from resilience.allocation import keep_freed_memory
 from resilience.cache import (
     DamagedCacheError,
     cache_directory,
@@ -204,6 +205,7 @@ def prepare(model: Model, dataset: Dataset, settings: Settings) -> Subject:
         return _subjects[key]
     if len(_subjects) == SUBJECTS_KEPT:
         _subjects.pop(next(iter(_subjects))).check_weights()
+    keep_freed_memory()
     device = resolve_device(settings.device)
     if settings.precision == "tf32" and device.type != "cuda":
         raise ValueError(f"precision=tf32 is for CUDA devices, not {device}; use float32")

@@ -238,7 +238,14 @@ def test_a_compiled_network_sees_its_faults_and_is_compiled_once(normalised: nn.
                     logits = engine.run(batch)
                 expected = plain(normalised, faults, batch)
                 torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
-    assert not torch.allclose(logits, normalised(batch), rtol=1e-2)
+                assert not torch.allclose(logits, normalised(batch), rtol=1e-2)
+            for value in (torch.nan, torch.inf, -torch.inf):  # which a fused ReLU may lose
+                faults = [fault(normalised, "used_twice", [0], [value])]
+                with engine.corrupted(faults):
+                    logits = engine.run(batch)
+                expected = plain(normalised, faults, batch)
+                torch.testing.assert_close(logits, expected, equal_nan=True)
+                assert not logits.isfinite().all()
 
 
 @pytest.fixture(params=FOLDED)
