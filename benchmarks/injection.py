@@ -30,9 +30,10 @@ from torch import nn
 
 from resilience.engine import Engine
 from resilience.injection import bit_sums, check_restored, draw_faults, injected
+from resilience.layers import used_layers
 from resilience.models import torchvision_network
 from resilience.perturbations import Zero
-from resilience.sites import Paper, Population, Sites, Uniform, fault_count, used_layers
+from resilience.sites import Paper, Population, Sites, Uniform, fault_count
 
 SITES: dict[str, Sites] = {"paper": Paper(), "uniform": Uniform()}
 Baseline = Callable[[nn.Module, Population, float], nn.Module]

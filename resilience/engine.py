@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 
 from resilience.folding import ConvolutionNorm, fold
 from resilience.injection import Faults, bit_sums, check_restored, injected, values_at
-from resilience.sites import layer_name, layer_weights
+from resilience.layers import layer_name, layer_weights
 
 log = logging.getLogger(__name__)
 

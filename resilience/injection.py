@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resilience.layers import layer_weights
 from resilience.perturbations import Perturbation
-from resilience.sites import Population, Sites, layer_weights
+from resilience.sites import Population, Sites
 
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 

@@ -12,9 +12,9 @@ import torch
 from resilience.allocation import keep_freed_memory
 from resilience.datasets import Dataset, Images, choose_images
 from resilience.errors import USER_ERRORS, one_line
+from resilience.layers import Layer
 from resilience.models import Model, choose_preprocessing, load_classifier, resolve_device
 from resilience.settings import Settings
-from resilience.sites import Layer
 from resilience.subject import Subject
 
 

@@ -21,10 +21,11 @@ from resilience.comparison import (
     setting_differences,
     subject_differences,
 )
-from resilience.config import Config, build_trial
+from resilience.config import build_trial
 from resilience.errors import ending_in_one_line
 from resilience.provenance import processor
 from resilience.results import FAULTS_FILE, RESULT_FILE, DamagedResultError, Result, read_result
+from resilience.schema import Config
 
 SHOWN = 10
 """At most so many differences of a kind are listed."""

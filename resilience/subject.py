@@ -22,6 +22,7 @@ from resilience.engine import Engine
 from resilience.evaluation import finite, predict
 from resilience.identity import digest
 from resilience.injection import Faults, RestorationError
+from resilience.layers import used_layers
 from resilience.models import (
     Classifier,
     Model,
@@ -33,7 +34,6 @@ from resilience.prefix import GoldenPrefix
 from resilience.preprocessing import Inputs
 from resilience.provenance import processor
 from resilience.settings import SUBJECTS_KEPT, Settings
-from resilience.sites import used_layers
 from resilience.tuning import kept_number, measured_batch_size, measured_threads
 from resilience.weights import state_sha256
 

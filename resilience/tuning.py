@@ -1,7 +1,6 @@
 """The batch size at which a network is fastest on this machine, within a bounded memory."""
 
 import json
-import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,8 +11,6 @@ from torch import Tensor, nn
 
 from resilience.cache import DamagedCacheError, made_once
 from resilience.identity import digest
-
-log = logging.getLogger(__name__)
 
 _ACTIVATIONS = 3
 """Largest activations that are in memory at once: what goes in, what comes out, and scratch."""

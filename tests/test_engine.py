@@ -12,8 +12,9 @@ from torch import Tensor, fx, nn
 from resilience.engine import Engine
 from resilience.folding import ConvolutionNorm
 from resilience.injection import Faults, draw_faults, injected
+from resilience.layers import layer_weights, used_layers
 from resilience.perturbations import Random, Zero
-from resilience.sites import Paper, layer_weights, used_layers
+from resilience.sites import Paper
 from resilience.sources import ImageNet
 from tests.conftest import SmallNetwork
 

@@ -18,8 +18,9 @@ from resilience.injection import (
     injected,
     raw_bits,
 )
+from resilience.layers import used_layers
 from resilience.perturbations import Random
-from resilience.sites import Population, Uniform, used_layers
+from resilience.sites import Population, Uniform
 from tests.conftest import SmallNetwork
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]

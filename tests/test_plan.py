@@ -12,11 +12,11 @@ import torch
 
 from resilience.analysis.foresight import Wish
 from resilience.analysis.sample_size import sample_size
+from resilience.layers import Layer
 from resilience.measurement import Measurement, measure
 from resilience.plan import cells, main
 from resilience.plan_text import duration_text, plan_text
 from resilience.planning import Cell, Plan, Proportion, plan
-from resilience.sites import Layer
 from resilience.trial import run_trial
 from tests.test_main import run
 from tests.test_trial import trial_of

@@ -12,17 +12,9 @@ from scipy.stats import chisquare
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from resilience.sites import (
-    Layer,
-    Layerwise,
-    Paper,
-    Population,
-    Sites,
-    Targets,
-    Uniform,
-    fault_count,
-)
-from resilience.sites import used_layers as _used_layers
+from resilience.layers import Layer, Targets
+from resilience.layers import used_layers as _used_layers
+from resilience.sites import Layerwise, Paper, Population, Sites, Uniform, fault_count
 
 
 def used_layers(name: str, side: int) -> tuple[Layer, ...]:

@@ -13,10 +13,10 @@ PACKAGE = Path(resilience.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HYDRA_MAY_BE_KNOWN_TO = {
     *("__main__", "campaign", "composing", "config", "errors", "overrides", "prepare", "replay"),
-    *("sweeping", "hydra_plugins/sweeper", "hydra_plugins/launcher"),
+    *("schema", "sweeping", "hydra_plugins/sweeper", "hydra_plugins/launcher"),
     *("clusters/__init__", "clusters/local", "clusters/ray", "clusters/slurm", "clusters/work"),
 }
-CORE = ["sites", "perturbations", "injection", "evaluation"]
+CORE = ["layers", "sites", "perturbations", "injection", "evaluation"]
 OUTSIDE_THE_CORE = {"pathlib", "os", "io", "json", "csv", "tempfile", "hydra", "omegaconf"}
 
 
