@@ -25,6 +25,7 @@ from measuring import PAPER_MODELS, options_parser, report
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from resilience.allocation import keep_freed_memory
 from resilience.engine import Engine
 from resilience.models import torchvision_network
 
@@ -126,6 +127,7 @@ def main() -> None:
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[8, 32])
     parser.add_argument("--rounds", type=int, default=5, help="of all variants in turns")
     options = parser.parse_args()
+    keep_freed_memory()  # as a campaign does
     report(options, rows(options))
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from resilience.allocation import keep_freed_memory
 from resilience.datasets import Dataset, Images, choose_images
 from resilience.errors import USER_ERRORS, one_line
 from resilience.layers import Layer
@@ -83,7 +82,6 @@ def measure(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
     ValueError
         If something that the user asked for does not exist or does not go together.
     """
-    keep_freed_memory()
     chosen, classes = choose_images(dataset.source(), dataset)
     preprocessing = choose_preprocessing(model, dataset)
     fresh = replace(model, weights="none", preprocessing=preprocessing)

@@ -56,6 +56,7 @@ class Subject:
     def __init__(
         self, model: Model, classifier: Classifier, images: Images, settings: Settings
     ) -> None:
+        keep_freed_memory()
         self.classifier = classifier
         self.images = images
         self._model = model
@@ -205,7 +206,6 @@ def prepare(model: Model, dataset: Dataset, settings: Settings) -> Subject:
         return _subjects[key]
     if len(_subjects) == SUBJECTS_KEPT:
         _subjects.pop(next(iter(_subjects))).check_weights()
-    keep_freed_memory()
     device = resolve_device(settings.device)
     if settings.precision == "tf32" and device.type != "cuda":
         raise ValueError(f"precision=tf32 is for CUDA devices, not {device}; use float32")
