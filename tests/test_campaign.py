@@ -173,4 +173,4 @@ def test_a_worker_that_is_killed_takes_only_its_trial_with_it(here: Path, tmp_pa
     assert {trial[1] for trial in contents(here)} == {0.01}
     assert len(contents(here)) == 3
     reasons = [json.loads(path.read_text())["reason"] for path in here.rglob("failure.json")]
-    assert reasons == ["its worker process was killed twice; was there too little memory?"] * 3
+    assert reasons == ["its worker process was killed; was there too little memory?"] * 3

@@ -1,7 +1,7 @@
 """Processes of this machine."""
 
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -16,7 +16,7 @@ from resilience.clusters import Cluster
 from resilience.clusters.chunks import Chunk
 from resilience.clusters.work import Work, failed
 
-_KILLED = "its worker process was killed twice; was there too little memory?"
+_KILLED = "its worker process was killed; was there too little memory?"
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,21 @@ class Local(Cluster):
             return
         threads = max(1, joblib.cpu_count() // self.workers)
         given = (cloudpickle.dumps(work), threads)
-        waiting, lost = deque(chunks), Counter[Chunk]()
-        while waiting:  # more than once only if a worker is killed, which ends its whole pool
+        waiting, suspects = deque(chunks), deque[Chunk]()
+        while waiting or suspects:  # more than once only if a worker is killed: it ends its pool
+            # Those at work then run again one by one, which tells whose worker is killed.
+            alone = bool(suspects)
             # Spawned, as a copy of a process that has started threads may never wake up.
             with ProcessPoolExecutor(self.workers, get_context("spawn"), _start, given) as pool:
+                given_out = (1, suspects) if alone else (self.workers, waiting)
                 try:
-                    for chunk, made in _in_turn(pool, self.workers, waiting):
+                    for chunk, made in _in_turn(pool, *given_out):
                         if made is not None:
                             yield from made
-                        elif lost[chunk]:
+                        elif alone:
                             yield from (failed(job, _KILLED) for job in chunk)
-                        else:  # another worker may have been the one that was killed
-                            lost[chunk] += 1
-                            waiting.append(chunk)
+                        else:
+                            suspects.append(chunk)
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     for worker in active_children():
@@ -65,8 +67,12 @@ def _in_turn(
     broken = False
     while running or (waiting and not broken):
         while waiting and len(running) < workers and not broken:
-            future = pool.submit(_run, waiting[0])
-            running[future] = waiting.popleft()
+            try:
+                future = pool.submit(_run, waiting[0])
+            except BrokenProcessPool:
+                broken = True
+            else:
+                running[future] = waiting.popleft()
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             chunk = running.pop(future)
             try:

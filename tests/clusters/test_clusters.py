@@ -77,7 +77,7 @@ def test_workers_of_a_cluster_do_not_fit() -> None:
 def test_where_trials_run_changes_nothing_that_is_prepared() -> None:
     where = ["cluster=slurm", "cluster.gpus=1", "workers=2", "hydra/launcher=joblib"]
     model = ["model=vgg19", "+model.network.dropout=0", "dataset.limit=20"]
-    assert subject_overrides([*where, "hydra.launcher.n_jobs=2", *model]) == model
+    assert subject_overrides([*where, "hydra.launcher.n_jobs=2", *model]) == tuple(model)
 
 
 def test_where_trials_run_does_not_move_their_directories() -> None:
