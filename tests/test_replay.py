@@ -22,6 +22,7 @@ SMALL = ["model=shufflenet_v2_x1_0", "perturb=random", "frate=1e-4", *OPTIONS]
 def run_here(arguments: list[str], directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run one trial in this process; the path of its result."""
     monkeypatch.chdir(directory)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # which the program sets, for its own process
     monkeypatch.setattr("sys.argv", ["resilience", *arguments])
     run_program()
     (path,) = find_results(directory)

@@ -142,7 +142,7 @@ def test_damaged_results_are_moved_aside_and_said_aloud(
     (tmp_path / "0" / "result.json.damaged-1").write_bytes(b"older")
     (tmp_path / "1" / "faults.csv").unlink()
     assert [result.trial["replica"] for result in read_campaign(tmp_path)] == [2]
-    assert len(caplog.records) == 2
+    assert sum(record.levelno >= logging.WARNING for record in caplog.records) == 2
     assert "0/result.json is not whole" in caplog.text
     assert "1/faults.csv is missing; moved aside as result.json.damaged-1" in caplog.text
     assert find_results(tmp_path) == [tmp_path / "2" / "result.json"]

@@ -45,7 +45,7 @@ def test_threads_are_halved_only_where_that_is_faster() -> None:
         """Slower by what each thread costs."""
 
         def forward(self, inputs: Tensor) -> Tensor:
-            time.sleep(self.each * torch.get_num_threads())
+            time.sleep(0.01 + self.each * torch.get_num_threads())
             return inputs
 
     available = torch.get_num_threads()
