@@ -75,11 +75,12 @@ class Engine:
             if isinstance(module, ConvolutionNorm)
         }
         self.network = network
+        self._weights = layer_weights(network)
         self.run = torch.compile(network, dynamic=False) if compile else network
 
     def weight(self, layer: str) -> Tensor:
         """The tensor of the computing network that holds a stored layer's weights as they are."""
-        return layer_weights(self.network)[self._names[layer]]
+        return self._weights[self._names[layer]]
 
     @contextmanager
     def corrupted(self, faults: Sequence[Faults]) -> Iterator[None]:
@@ -124,7 +125,7 @@ class Engine:
         if pair is not None and pair not in apart:
             name = name.removesuffix("convolution") + "joint"
             after = pair.scaled(after, fault.index)
-        weight = layer_weights(self.network)[name].detach()
+        weight = self._weights[name].detach()
         return Faults(name, fault.index, values_at(weight, fault.index), after.to(weight.dtype))
 
 
