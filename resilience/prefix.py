@@ -13,7 +13,7 @@ from resilience.evaluation import predict
 from resilience.segments import first_uses, needed_at, profile, segment
 
 WORTH = 0.01
-"""Smallest part of the passes asked for that a cut must save to be kept."""
+"""Smallest part of a pass that a cut must spare the runs it serves to be kept."""
 SHARES = 256
 """Into which memory is divided, to choose what to keep in it."""
 
@@ -52,7 +52,6 @@ def choose_cuts(asked: Mapping[int, int], cuts: Mapping[int, Cut], memory: int) 
     positions = sorted(position for position in asked if memory and cuts[position].size)
     saves = np.array([0.0, *(cuts[position].saves for position in positions)])
     shares = [0, *(math.ceil((cuts[cut].size or 0) * SHARES / memory) for cut in positions)]
-    total = sum(asked.values())
     # The most that is saved, by the last cut kept and the shares of memory there are; 0: no cut.
     saved = np.full((len(saves), SHARES + 1), -np.inf)
     saved[0] = 0
@@ -61,7 +60,7 @@ def choose_cuts(asked: Mapping[int, int], cuts: Mapping[int, Cut], memory: int) 
         if shares[last] > SHARES:
             continue
         later = sum(runs for cut, runs in asked.items() if cut >= positions[last - 1])
-        gain = (saves[last] - saves[:last]) * later - WORTH * total
+        gain = (saves[last] - saves[:last] - WORTH) * later
         with_it = saved[:last, : SHARES + 1 - shares[last]] + gain[:, None]
         saved[last, shares[last] :] = with_it.max(0)
         previous[last, shares[last] :] = with_it.argmax(0)

@@ -136,7 +136,8 @@ def saving(chosen: Collection[int], asked: dict[int, int], cuts: dict[int, Cut])
         runs * max((cuts[cut].saves for cut in chosen if cut <= position), default=0)
         for position, runs in asked.items()
     )
-    return spared - WORTH * len(chosen) * sum(asked.values())
+    served = sum(runs for cut in chosen for position, runs in asked.items() if position >= cut)
+    return spared - WORTH * served
 
 
 @given(
