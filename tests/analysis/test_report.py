@@ -247,6 +247,7 @@ def test_the_same_analysis_gives_the_same_report(
 
 SELF_CHECK = """
 <script>
+window.addEventListener("load", () => {  // images of the page are decoded by then
 const check = {errors: window.errors};
 check.images = [...document.images].map((image) => image.complete && image.naturalWidth > 100);
 const table = document.getElementById("variances");
@@ -267,6 +268,7 @@ const output = document.createElement("pre");
 output.id = "self-check";
 output.textContent = JSON.stringify(check);
 document.body.append(output);
+});
 </script>
 """
 

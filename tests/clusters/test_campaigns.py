@@ -125,7 +125,8 @@ def test_hydras_joblib_launcher(tmp_path: Path, cache: str, expected: dict[str, 
 
 @needs_ray
 def test_ray(tmp_path: Path, cache: str, expected: dict[str, Any]) -> None:
-    done = run([*SWEEP, "cluster=ray"], tmp_path, RESILIENCE_CACHE=cache)
+    own = "cluster.address=local"  # not one that runs here, or did
+    done = run([*SWEEP, "cluster=ray", own], tmp_path, RESILIENCE_CACHE=cache)
     assert done.returncode == 0, done.stderr
     assert found(tmp_path / "here") == expected
 
