@@ -75,8 +75,18 @@ class Engine:
             if isinstance(module, ConvolutionNorm)
         }
         self.network = network
+        self._stored = stored
         self._weights = layer_weights(network)
         self.run = torch.compile(network, dynamic=False) if compile else network
+
+    def own_state(self) -> dict[str, Tensor]:
+        """Tensors of the computing network that are not in the stored one's memory, by name."""
+        shared = {tensor.data_ptr() for tensor in self._stored.state_dict().values()}
+        return {
+            name: tensor
+            for name, tensor in self.network.state_dict().items()
+            if tensor.data_ptr() not in shared
+        }
 
     def weight(self, layer: str) -> Tensor:
         """The tensor of the computing network that holds a stored layer's weights as they are."""

@@ -34,7 +34,12 @@ from resilience.prefix import GoldenPrefix
 from resilience.preprocessing import Inputs
 from resilience.provenance import processor
 from resilience.settings import SUBJECTS_KEPT, Settings
-from resilience.tuning import kept_number, measured_batch_size, measured_threads
+from resilience.tuning import (
+    AVAILABLE_THREADS,
+    kept_number,
+    measured_batch_size,
+    measured_threads,
+)
 from resilience.weights import state_sha256
 
 
@@ -67,6 +72,7 @@ class Subject:
             classifier.network, example, settings.precision, settings.optimise, settings.compile
         )
         example = example.to(self.engine.dtype)
+        torch.set_num_threads(settings.threads or AVAILABLE_THREADS)
         self.batch_size = settings.batch_size or self._fastest_batch_size(example)
         self.threads = settings.threads or self._fastest_threads(example)
         self._inputs = self._batches(images.pixels)
@@ -75,7 +81,7 @@ class Subject:
             network = self.engine.network
             if isinstance(network, fx.GraphModule):
                 self._prefix = GoldenPrefix(network, self._inputs, settings.prefix_memory)
-        self._computing_sha256 = state_sha256(self.engine.network.state_dict())
+        self._own_sha256 = state_sha256(self.engine.own_state())
 
     @cached_property
     def golden(self) -> Tensor:
@@ -145,8 +151,8 @@ class Subject:
             If their sha256 is another.
         """
         stored = state_sha256(self.classifier.network.state_dict())
-        computing = state_sha256(self.engine.network.state_dict())
-        if (stored, computing) != (self.classifier.weights_sha256, self._computing_sha256):
+        own = state_sha256(self.engine.own_state())
+        if (stored, own) != (self.classifier.weights_sha256, self._own_sha256):
             raise RestorationError("the network's weights are not those that were loaded")
 
     def _set_up(self) -> None:
@@ -173,7 +179,7 @@ class Subject:
 
     def _fastest_threads(self, example: Tensor) -> int:
         key = self._measured("threads")
-        key |= {"processor": processor(), "available": torch.get_num_threads()}
+        key |= {"processor": processor(), "available": AVAILABLE_THREADS}
         measure = partial(measured_threads, self.engine.network, example)
         return kept_number(key, measure, cache_directory() / "measured")
 

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from resilience.cache import DamagedCacheError, made_once
 from resilience.identity import digest
 
+AVAILABLE_THREADS = torch.get_num_threads()
+"""What torch would use by itself, before the settings of any network changed it."""
+
 _ACTIVATIONS = 3
 """Largest activations that are in memory at once: what goes in, what comes out, and scratch."""
 

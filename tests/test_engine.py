@@ -318,3 +318,10 @@ def test_real_images_get_the_same_classes(
     expected = plain(network, faults, batch)
     assert torch.equal(logits.argmax(1), expected.argmax(1))
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-4 * expected.abs().max().item())
+
+
+def test_what_is_not_shared_is_what_folding_made(normalised: nn.Module) -> None:
+    own = Engine(normalised, inputs(1)).own_state()
+    assert set(own) == {f"{n}.joint.{part}" for n in ("one", "two") for part in ("weight", "bias")}
+    assert Engine(normalised, inputs(1), optimise=False).own_state() == {}
+    assert set(Engine(normalised, inputs(1), "bfloat16").own_state()) > set(own)
