@@ -1,6 +1,7 @@
 """The configuration, and the trial that is built from it."""
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,12 @@ from resilience.identity import digest
 from resilience.settings import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and composing needs none of it
-    from resilience.trial import Choice, Trial
+    from resilience.choice import Choice
+    from resilience.listed import Listed
+    from resilience.trial import Trial
 
+LISTED = "listed"
+"""Name of sites and perturbation where a file lists the faults."""
 
 _NOT_OF_TRIALS = (
     *("hydra", "analysis", "campaign", "shard", "cluster", "workers"),
@@ -28,6 +33,8 @@ _NOT_OF_TRIALS = (
 def trial_directory(*, _root_: DictConfig) -> str:
     """Directory of a trial below its campaign, `MODEL/PERTURB/FRATE/replica-N-XXXXXXXX`.
 
+    An exact number of faults, `faults-N`, stands where the rate would.
+
     The last part is a short hash of the composed configuration: no two trials share a
     directory, and another spelling of a number does not make another one.
     """
@@ -35,8 +42,15 @@ def trial_directory(*, _root_: DictConfig) -> str:
     assert isinstance(config, dict)
     of_trial = {name: node for name, node in config.items() if name not in _NOT_OF_TRIALS}
     resolved = OmegaConf.to_container(OmegaConf.create(of_trial), resolve=True)
+    assert isinstance(resolved, dict)
+    resolved["perturb"] = _named(resolved["perturb"])
     replica = f"replica-{_root_.replica}-{digest(resolved)[:8]}"
-    return "/".join((_root_.model.name, choice_name(_root_.perturb), f"{_root_.frate:g}", replica))
+    factors = factors_of(_root_)
+    if _root_.faults_from:
+        rate = "listed"
+    else:
+        rate = f"{_root_.frate:g}" if _root_.faults is None else f"faults-{_root_.faults}"
+    return "/".join((factors["model"], factors["perturb"], rate, replica))
 
 
 def campaign_directory(name: str | None, otherwise: str) -> str:
@@ -64,13 +78,18 @@ def factors_of(config: DictConfig) -> dict[str, Any]:
     return {
         "model": config.model.name,
         "dataset": config.dataset.name,
-        "sites": choice_name(config.sites),
-        "perturb": choice_name(config.perturb),
-        "frate": float(config.frate),
+        "sites": LISTED if config.faults_from else choice_name(config.sites),
+        "perturb": LISTED if config.faults_from else choice_name(config.perturb),
+        "frate": _rate(config),
         "replica": config.replica,
         "seed": config.seed,
         "precision": config.precision,
     }
+
+
+def _rate(config: DictConfig) -> float | None:
+    """The failure rate; None where something else says how many faults there are."""
+    return None if config.faults_from or config.faults is not None else float(config.frate)
 
 
 def build_trial(config: DictConfig, campaign: Path | None = None) -> "Trial":
@@ -88,6 +107,7 @@ def build_trial(config: DictConfig, campaign: Path | None = None) -> "Trial":
     hydra.errors.InstantiationException, ValueError
         If a target can't be made with its options.
     """
+    from resilience.choice import Choice
     from resilience.datasets import Dataset
     from resilience.fitting import Recipe
     from resilience.models import Model
@@ -100,6 +120,10 @@ def build_trial(config: DictConfig, campaign: Path | None = None) -> "Trial":
             f"no weights go with dataset {dataset['name']} by themselves; say model.weights=FILE"
         )
     preprocessing, network, images = model["preprocessing"], model["network"], dataset["images"]
+    sites, perturb, listed = _choice(config.sites), _choice(config.perturb), _listed(config)
+    if listed:
+        sites = Choice(listed, LISTED, {}, {"part": listed.parts})
+        perturb = Choice(perturb.use, LISTED, {}, {})
     return Trial(
         model=Model(
             name=model["name"],
@@ -121,14 +145,19 @@ def build_trial(config: DictConfig, campaign: Path | None = None) -> "Trial":
             seed=dataset["seed"],
             skip_corrupt=dataset["skip_corrupt"],
         ),
-        sites=_choice(config.sites),
-        perturb=_choice(config.perturb),
-        frate=config.frate,
+        sites=sites,
+        perturb=perturb,
+        frate=_rate(config),
+        faults=None if listed else config.faults,
+        draws=config.draws,
+        strata=config.strata,
+        listed=listed,
         replica=config.replica,
         seed=config.seed,
         settings=Settings(
             device=config.device,
             precision=config.precision,
+            format=config.format,
             optimise=config.optimise,
             compile=config.compile,
             batch_size=config.batch_size,
@@ -158,8 +187,21 @@ def _build_network(options: Mapping[str, Any], classes: int) -> Any:
     return instantiate(dict(options), _convert_="all")
 
 
+def _listed(config: DictConfig) -> "Listed | None":
+    """The faults that a configuration names a file of."""
+    if not config.faults_from:
+        return None
+    from resilience.listed import read_list
+
+    try:
+        text = Path(config.faults_from).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"faults_from={config.faults_from} can't be read: {error}") from error
+    return read_list(text, config.faults_from)
+
+
 def _choice(node: DictConfig) -> "Choice[Any]":
-    from resilience.trial import Choice
+    from resilience.choice import Choice
 
     given = _resolved(node)
     given.pop("name", None)
@@ -180,4 +222,18 @@ def _choice(node: DictConfig) -> "Choice[Any]":
         for name, value in given.items()
         if name not in defaults or value != defaults[name]
     }
-    return Choice(use, choice_name(node), {**defaults, **given}, changed)
+    later = getattr(target, "LATER", ())
+    options = {
+        name: value
+        for name, value in {**defaults, **given}.items()
+        if name in changed or name not in later
+    }
+    return Choice(use, choice_name(node), _named(options), _named(changed))
+
+
+def _named(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with names for the numbers that JSON has none for: `nan`, `inf`, `-inf`."""
+    return {
+        name: value if not isinstance(value, float) or math.isfinite(value) else str(value)
+        for name, value in options.items()
+    }

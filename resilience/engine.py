@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from resilience.folding import ConvolutionNorm, fold
-from resilience.injection import Faults, bit_sums, check_restored, injected, values_at
-from resilience.layers import layer_name, layer_weights
+from resilience.injection import Faults, bit_sums, check_restored, injected
+from resilience.layers import PASSING, Layer, layer_tensors
+from resilience.storage import values_at
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,13 @@ class Engine:
         Fold batch normalisation, where `torch.fx` can trace the network.
     compile
         Compile the network with `torch.compile`.
+    exposed
+        Layers that must be there as they are stored, and can't be folded.
+
+    Raises
+    ------
+    ValueError
+        If a compiled network is asked to expose what passes through it.
     """
 
     def __init__(
@@ -58,13 +66,15 @@ class Engine:
         precision: str = "float32",
         optimise: bool = True,
         compile: bool = False,
+        exposed: Sequence[Layer] = (),
     ) -> None:
-        network = _optimised(stored, example) if optimise else stored
-        names = {id(tensor): layer_name(name) for name, tensor in network.named_parameters()}
+        tensors = layer_tensors(stored)
+        apart = [tensors[layer.owner] for layer in exposed if layer.part == "activations"]
+        apart += [tensors[layer.name] for layer in exposed if layer.name in tensors]
+        network = _optimised(stored, example, apart) if optimise else stored
+        names = {id(tensor): name for name, tensor in layer_tensors(network).items()}
         self._names = {
-            layer: names[id(weight)]
-            for layer, weight in layer_weights(stored).items()
-            if id(weight) in names
+            layer: names[id(tensor)] for layer, tensor in tensors.items() if id(tensor) in names
         }
         self.dtype = DTYPES[precision]
         if self.dtype != torch.float32:
@@ -76,7 +86,12 @@ class Engine:
         }
         self.network = network
         self._stored = stored
-        self._weights = layer_weights(network)
+        self._tensors = layer_tensors(network)
+        if compile and any(layer.part in PASSING for layer in exposed):
+            raise ValueError(
+                "compile=true goes with faults in what memory keeps; "
+                "leave it out for activations and inputs"
+            )
         self.run = torch.compile(network, dynamic=False) if compile else network
 
     def own_state(self) -> dict[str, Tensor]:
@@ -88,9 +103,9 @@ class Engine:
             if tensor.data_ptr() not in shared
         }
 
-    def weight(self, layer: str) -> Tensor:
-        """The tensor of the computing network that holds a stored layer's weights as they are."""
-        return self._weights[self._names[layer]]
+    def tensor(self, layer: str) -> Tensor:
+        """The tensor of the computing network that holds a stored layer's as it is."""
+        return self._tensors[self._names[layer]]
 
     @contextmanager
     def corrupted(self, faults: Sequence[Faults]) -> Iterator[None]:
@@ -135,15 +150,15 @@ class Engine:
         if pair is not None and pair not in apart:
             name = name.removesuffix("convolution") + "joint"
             after = pair.scaled(after, fault.index)
-        weight = self._weights[name].detach()
+        weight = self._tensors[name].detach()
         return Faults(name, fault.index, values_at(weight, fault.index), after.to(weight.dtype))
 
 
-def _optimised(stored: nn.Module, example: Tensor) -> nn.Module:
+def _optimised(stored: nn.Module, example: Tensor, apart: Sequence[Tensor]) -> nn.Module:
     """The network traced and folded; or as it is, where that can't be done or changes it."""
     try:
         traced = fx.symbolic_trace(stored)
-        fold(traced)
+        fold(traced, apart)
     except Exception as error:  # tracing runs the network's own code, which may raise anything
         log.info("the network is computed as it is, as torch.fx can't trace it: %s", error)
         return stored

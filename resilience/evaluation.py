@@ -33,7 +33,10 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What faults did, image by image against the golden run; fractions that add up to 1.
+    """What faults did, image by image against the golden run.
+
+    The first three are fractions that add up to 1. The classes of silent data corruption are those
+    of Li et al. (SC 2017), of which `sdc_rate` is SDC-1; they count finite outputs only.
 
     Attributes
     ----------
@@ -43,11 +46,22 @@ class Outcome:
         Another top-1 class, silently: silent data corruption.
     due_rate
         Any non-finite output: detectable, unrecoverable.
+    sdc5_rate
+        The top-1 class is none of the golden run's first five.
+    sdc10pct_rate, sdc20pct_rate
+        The softmax confidence in the golden run's top-1 class has changed by more than that part
+        of itself.
+    changed_correct
+        Number of images that were right in the golden run and now have another class, silently.
     """
 
     masked_rate: float
     sdc_rate: float
     due_rate: float
+    sdc5_rate: float
+    sdc10pct_rate: float
+    sdc20pct_rate: float
+    changed_correct: int
 
 
 @torch.inference_mode()
@@ -96,15 +110,36 @@ def accuracy(logits: Tensor, labels: Tensor) -> Accuracy:
     )
 
 
-def judge(golden: Tensor, corrupted: Tensor) -> Outcome:
-    """Compare the logits of a corrupted network with the golden ones, shapes (images, classes)."""
+def judge(golden: Tensor, corrupted: Tensor, labels: Tensor) -> Outcome:
+    """Compare the logits of a corrupted network with the golden ones, shapes (images, classes).
+
+    Parameters
+    ----------
+    labels
+        Shape (images,).
+    """
     usable = finite(corrupted)
-    same = top1(golden) == top1(corrupted)
+    before, after = top1(golden), top1(corrupted)
+    changed = usable & (before != after)
+    drift = _drift(golden, corrupted, before)
     return Outcome(
-        masked_rate=_share(usable & same),
-        sdc_rate=_share(usable & ~same),
+        masked_rate=_share(usable & (before == after)),
+        sdc_rate=_share(changed),
         due_rate=_share(~usable),
+        sdc5_rate=_share(usable & (_rank(golden, after) >= 5)),
+        sdc10pct_rate=_share(usable & (drift > 0.1)),
+        sdc20pct_rate=_share(usable & (drift > 0.2)),
+        changed_correct=int((changed & (before == labels)).sum()),
     )
+
+
+def _drift(golden: Tensor, corrupted: Tensor, classes: Tensor) -> Tensor:
+    """Relative change of the confidence in a class, shape (images,)."""
+    before, after = (
+        logits.double().softmax(1).gather(1, classes[:, None])[:, 0]
+        for logits in (golden, corrupted)
+    )
+    return (after - before).abs() / before
 
 
 def _rank(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Batch normalisation folded into the convolutions before it, for faster evaluation."""
 
 from collections import Counter
+from collections.abc import Collection, Iterator
 from typing import cast
 
 import torch
@@ -44,12 +45,18 @@ class ConvolutionNorm(nn.Module):
         return cast(Tensor, outputs)
 
 
-def fold(network: fx.GraphModule) -> None:
+def fold(network: fx.GraphModule, apart: Collection[Tensor] = ()) -> None:
     """Fold every batch normalisation that directly follows a convolution, in place.
 
     A pair is left alone where anything else sees what the convolution gives, where either of the
     two runs more than once or shares its weights, and where a factor would not be finite.
+
+    Parameters
+    ----------
+    apart
+        Parameters and buffers; pairs that have one of them are left alone too.
     """
+    kept = {id(tensor) for tensor in apart}
     calls = {
         node: network.get_submodule(node.target)
         for node in network.graph.nodes
@@ -67,12 +74,18 @@ def fold(network: fx.GraphModule) -> None:
             and len(before.users) == uses[convolution] == uses[norm] == 1
             and owners[id(convolution.weight)] == 1
             and bool(torch.isfinite(_scale(norm)).all())
+            and kept.isdisjoint(map(id, (*_tensors(convolution), *_tensors(norm))))
         ):
             network.set_submodule(before.target, ConvolutionNorm(convolution, norm))
             node.replace_all_uses_with(before)
             network.graph.erase_node(node)
             network.delete_submodule(node.target)
     network.recompile()
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
 
 
 @torch.no_grad()

@@ -24,9 +24,7 @@ class Measurement:
     Attributes
     ----------
     layers
-        Every weight tensor that the network uses.
-    weight_bits
-        Width of one weight.
+        Every tensor of the network that faults may strike.
     images
         Number of images that a trial evaluates.
     seconds
@@ -39,7 +37,6 @@ class Measurement:
     """
 
     layers: tuple[Layer, ...]
-    weight_bits: int
     images: int
     seconds: float
     memory: int | None
@@ -98,7 +95,6 @@ def measure(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
     of_images = pixels[0].numel() * (len(chosen) - len(pixels))
     return Measurement(
         layers=subject.layers,
-        weight_bits=8 * next(classifier.network.parameters()).element_size(),
         images=len(chosen),
         seconds=seconds * len(chosen) / len(pixels),
         memory=_peak(classifier.device, of_images),

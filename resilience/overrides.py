@@ -58,7 +58,10 @@ def trial_overrides(arguments: Sequence[str]) -> list[list[str]]:
     return trials
 
 
-_FAULTS = ("frate", "perturb", "sites", "replica", "seed")
+_FAULTS = (
+    *("frate", "faults", "faults_from", "draws", "strata"),
+    *("perturb", "sites", "replica", "seed"),
+)
 """Overrides of these, and of their options, change neither model nor images."""
 
 _WHERE = ("cluster", "workers", "shard", "campaign", "analysis", "hydra")

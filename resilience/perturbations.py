@@ -1,24 +1,85 @@
-"""What a fault writes: rules that turn the values of struck weights into new ones.
+"""What a fault writes: rules that turn the values of struck elements into new ones.
 
-A perturbation is any callable `perturb(values, weight, rng)`. It gets the values at the struck
-sites of one layer, shape (faults,), that layer's whole untouched weight tensor, and the trial's
-generator, and returns the new values, shape (faults,).
+A perturbation is any callable `perturb(values, rng)`, or `perturb(values, weight, rng)`. It gets
+the values at the struck elements of one layer, float32, shape (elements,), that layer's whole
+untouched tensor (of activations and inputs: of one image), and a generator, and returns the new
+values, shape (elements,), which are rounded into the format of the memory.
 """
 
+import inspect
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from resilience.bit_perturbations import BitPerturbation
+from resilience.formats import Format
 
 
 class Perturbation(Protocol):
     """The rule that makes the value after a fault from the value before it."""
 
     def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
-        """New values of one layer's struck weights, shape (faults,)."""
+        """New values of one layer's struck elements, shape (elements,)."""
+
+
+AnyPerturbation = Perturbation | Callable[[Tensor, np.random.Generator], Tensor] | BitPerturbation
+
+
+def perturbed(
+    perturb: AnyPerturbation,
+    codes: Tensor,
+    scale: Tensor | None,
+    format: Format,
+    whole: Tensor,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor | None]:
+    """What memory holds after faults, and the bits that were struck, where it was bits.
+
+    Parameters
+    ----------
+    codes
+        What it holds before, of the format's type, shape (elements,).
+    scale
+        Of each code, in formats that have one.
+    whole
+        All values of the layer.
+
+    Returns
+    -------
+    tuple
+        Codes, shape (elements,), and masks, int64, of the same shape; None for rules on values.
+
+    Raises
+    ------
+    ValueError
+        If the perturbation does not give one value for each element, or one that the format lacks.
+    """
+    if isinstance(perturb, BitPerturbation):
+        return perturb.strike(codes, format, rng)
+    values = format.decode(codes, scale).clone()
+    rule: Any = perturb
+    new = rule(values, whole, rng) if _takes_three(perturb) else rule(values, rng)
+    if new.shape != codes.shape:
+        raise ValueError(
+            f"the perturbation gave values of shape {tuple(new.shape)} for {len(codes)} faults"
+        )
+    return format.encode(new.to(torch.float32), scale), None
+
+
+def _takes_three(perturb: object) -> bool:
+    """Whether a perturbation wants the whole tensor too."""
+    try:
+        parameters = inspect.signature(perturb).parameters.values()  # type: ignore[arg-type]
+    except ValueError:  # of something built in
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    wanted = [p for p in parameters if p.kind in positional and p.default is p.empty]
+    return len(wanted) >= 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +87,71 @@ class Zero:
     """Write 0."""
 
     def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
-        """Zeros, shape (faults,)."""
+        """Zeros, shape (elements,)."""
         return torch.zeros_like(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Write one value.
+
+    Attributes
+    ----------
+    value
+        Any; inf and nan too.
+    """
+
+    value: float = 1.0
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+        """The value, shape (elements,)."""
+        return torch.full_like(values, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Change the sign."""
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+        """The values with the other sign, shape (elements,)."""
+        return -values
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Multiply by a factor."""
+
+    factor: float = 2.0
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+        """The values times the factor, shape (elements,)."""
+        return values * self.factor
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian:
+    """Add noise with a mean of 0.
+
+    Attributes
+    ----------
+    sd
+        Standard deviation of the noise.
+    relative
+        Whether `sd` is in units of the standard deviation of the struck layer before any fault.
+    """
+
+    sd: float = 1.0
+    relative: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.sd) and self.sd >= 0):
+            raise ValueError(f"perturb.sd must be finite and not negative, got {self.sd}")
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+        """The values and N(0, sd), shape (elements,)."""
+        unit = float(weight.float().std(correction=0)) if self.relative else 1.0
+        noise = rng.normal(0.0, self.sd * unit, len(values))
+        return values + torch.from_numpy(noise).to(values.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +181,7 @@ class Random:
             )
 
     def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
-        """Values of U(low, high), shape (faults,), rounded to the weights' type."""
+        """Values of U(low, high), shape (elements,), rounded to their type."""
         low, high = self.low, self.high
         if self.span == "layer":
             low, high = (float(end) for end in torch.aminmax(weight))

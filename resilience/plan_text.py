@@ -42,8 +42,9 @@ def _trials(plan: Plan) -> Iterator[str]:
 
 
 def _faults(plan: Plan) -> Iterator[str]:
-    rates = sorted({rate for faults in plan.faults for rate in faults.counts})
-    yield "Faults of each trial, by failure rate"
+    counts = {rate for faults in plan.faults for rate in faults.counts}
+    rates = sorted(counts, key=lambda rate: (isinstance(rate, str), rate))
+    yield "Faults of each draw, by failure rate"
     yield from _table(
         ("model", "sites", "layers", "weights", *map(level_text, rates)),
         [

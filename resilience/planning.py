@@ -14,6 +14,7 @@ from resilience.analysis.foresight import (
 )
 from resilience.analysis.model import ROLES
 from resilience.analysis.sample_size import sample_size
+from resilience.formats import FORMATS
 from resilience.identity import digest
 from resilience.measurement import Measurement
 from resilience.sites import fault_count
@@ -70,7 +71,7 @@ class FaultPlan:
     population
         Number of weights that may be struck.
     counts
-        Faults of each trial, by failure rate.
+        Faults of each draw, by failure rate; by themselves where their number is said.
     weight_sample, bit_sample
         Faults to inject one at a time to know the proportion of critical ones, if there is one
         possible fault for each weight, or for each bit.
@@ -81,7 +82,7 @@ class FaultPlan:
     sites: str
     population: int
     weight_bits: int
-    counts: Mapping[float, int]
+    counts: Mapping[float | str, int]
     weight_sample: int
     bit_sample: int
     layers: tuple[LayerPlan, ...]
@@ -96,7 +97,7 @@ class CostPlan:
     seconds
         To evaluate all trials and the golden run.
     trial_seconds
-        To evaluate the images of one trial.
+        To evaluate the images of one trial, once for each draw.
     memory
         Bytes at the peak; None where the system does not tell.
     """
@@ -180,15 +181,19 @@ def _faults(
         return sample_size(possible, proportion.margin, proportion.confidence)
 
     trial, measured = alike[0].trial, measurements[alike[0].subject]
-    population, bits = trial.sites.use.population(measured.layers), measured.weight_bits
-    rates = sorted({cell.trial.frate for cell in alike})
+    population = trial.sites.use.population(measured.layers)
+    bits = FORMATS[trial.settings.format].width
+    rates = sorted({cell.trial.frate for cell in alike if cell.trial.frate is not None})
+    exact = sorted({cell.trial.faults for cell in alike if cell.trial.faults is not None})
+    counts: dict[float | str, int] = {rate: fault_count(rate, population) for rate in rates}
+    counts |= {f"faults={number}": number for number in exact}
     return FaultPlan(
         model=trial.model.name,
         dataset=trial.dataset.name,
         sites=trial.sites.name,
         population=population.size,
         weight_bits=bits,
-        counts={rate: fault_count(rate, population) for rate in rates},
+        counts=counts,
         weight_sample=sample(population.size),
         bit_sample=sample(bits * population.size),
         layers=tuple(
@@ -203,6 +208,7 @@ def _costs(cells: Sequence[Cell], measurements: Mapping[str, Measurement]) -> It
         here = [cell for cell in cells if cell.subject == subject]
         trial = here[0].trial
         trials = sum(cell.replicas for cell in here)
+        draws = sum(cell.replicas * cell.trial.draws for cell in here)
         yield CostPlan(
             model=trial.model.name,
             dataset=trial.dataset.name,
@@ -211,8 +217,8 @@ def _costs(cells: Sequence[Cell], measurements: Mapping[str, Measurement]) -> It
             batch_size=measured.batch_size,
             device=measured.device,
             threads=measured.threads,
-            trial_seconds=measured.seconds,
-            seconds=measured.seconds * (trials + 1),
+            trial_seconds=measured.seconds * draws / trials,
+            seconds=measured.seconds * (draws + 1),
             memory=measured.memory,
         )
 
@@ -220,9 +226,9 @@ def _costs(cells: Sequence[Cell], measurements: Mapping[str, Measurement]) -> It
 def _observations(cells: Sequence[Cell]) -> pd.DataFrame:
     """One row for each trial that the analysis will read: its factors."""
     rows = [
-        {name: cell.trial.factors()[name] for name in ROLES}
+        {**{name: cell.trial.factors()[name] for name in ROLES}, "frate": level}
         for cell in cells
-        if cell.trial.frate > 0
+        if (level := cell.trial.frate if cell.trial.faults is None else cell.trial.faults)
         for _ in range(cell.replicas)
     ]
     return pd.DataFrame(rows, columns=list(ROLES))

@@ -18,6 +18,7 @@ SHARES = 256
 """Into which memory is divided, to choose what to keep in it."""
 
 Batches = Sequence[Sequence[Tensor]]
+Run = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +98,21 @@ class GoldenPrefix:
         self._wanted: set[int] = set()
         self._kept: dict[int, Batches] = {0: inputs}
 
-    def predict(self, corrupted: Collection[Tensor]) -> Tensor:
-        """Logits of the network, of which only these parameters are not the golden run's."""
+    def predict(self, corrupted: Collection[Tensor], around: Callable[[Run], Run]) -> Tensor:
+        """Logits of the network, of which only what begins with these tensors is not golden.
+
+        Parameters
+        ----------
+        corrupted
+            Parameters and buffers.
+        around
+            What is to be done about the run of all batches, from wherever it begins.
+        """
         first = min(self._first_uses[id(parameter)] for parameter in corrupted)
         self._ask_for(first)
         start = max(position for position in self._kept if position <= first)
         if start == first or first not in self._wanted:
-            return predict(self._segment(start, None), self._kept[start])
+            return predict(around(self._segment(start, None)), self._kept[start])
         head, tail = self._segment(start, first), segment(self._network, first)
         golden: list[Sequence[Tensor]] = []
 
@@ -112,7 +121,7 @@ class GoldenPrefix:
             golden.append(_copies(reached))
             return cast(Tensor, tail(*reached))
 
-        logits = predict(run, self._kept[start])
+        logits = predict(around(run), self._kept[start])
         self._kept[first] = golden
         return logits
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,16 @@ class Result:
     fingerprint
         sha256 of all that the numbers depend on.
     faults
-        population and count (weights), by_layer {layer: count}, sha256 of `faults.csv`.
+        population and count, by_layer {layer: count}, sha256 of `faults.csv`; of faults in bits
+        how many were without effect.
     golden, corrupted
-        Figures of the untouched and the corrupted network, fractions in [0, 1] and nats.
+        Figures of the untouched and the corrupted network, fractions in [0, 1] and nats; means
+        over several draws.
     provenance
         Versions, device, hashes of weights and images, when, how long (seconds).
+    draws
+        Of each draw of faults: its number, `layer` and `bit` (if all of its faults are in one),
+        number of faults, and figures; earlier results have none.
     """
 
     trial: Mapping[str, Any]
@@ -48,6 +53,7 @@ class Result:
     golden: Mapping[str, Any]
     corrupted: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    draws: Sequence[Mapping[str, Any]] = ()
 
 
 def write_result(directory: Path, result: Result, faults_csv: str) -> None:

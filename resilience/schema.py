@@ -59,6 +59,7 @@ class AnalysisConfig:
     """What is done when a sweep has ended."""
 
     enabled: bool = True
+    critical: int = 1
 
 
 @dataclass
@@ -70,9 +71,14 @@ class Config:
     sites: dict[str, Any] = MISSING
     perturb: dict[str, Any] = MISSING
     frate: float = MISSING
+    faults: int | None = None
+    faults_from: str | None = None
+    draws: int = 1
+    strata: str | None = None
     replica: int = 0
     seed: int = 0
     device: str = "auto"
+    format: str = "float32"
     precision: str = "float32"
     optimise: bool = True
     compile: bool = False

@@ -10,14 +10,15 @@ Nodes = list[fx.Node]
 
 
 def first_uses(network: fx.GraphModule) -> dict[int, int]:
-    """Position of the first node that uses each parameter, by the parameter's `id`."""
+    """Position of the first node that uses each parameter or buffer, by its `id`."""
     uses: dict[int, int] = {}
     for position, node in enumerate(network.graph.nodes):
         if node.op == "get_attr":
             uses.setdefault(id(_attribute(network, node.target)), position)
         elif node.op == "call_module":
-            for parameter in network.get_submodule(node.target).parameters():
-                uses.setdefault(id(parameter), position)
+            module = network.get_submodule(node.target)
+            for tensor in (*module.parameters(), *module.buffers()):
+                uses.setdefault(id(tensor), position)
     return uses
 
 

@@ -7,6 +7,7 @@ SUBJECTS_KEPT = 3
 """Models and datasets that a process keeps loaded."""
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
+FORMATS = ("float32", "float16", "bfloat16", "int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Settings:
         Fold batch normalisation into convolutions, and begin at the first corrupted layer.
     compile
         Compile the network with `torch.compile`.
+    format
+        How memory holds what faults strike: one of `FORMATS`.
     batch_size
         Images; None: measured.
     threads
@@ -37,21 +40,25 @@ class Settings:
     precision: str = "float32"
     optimise: bool = True
     compile: bool = False
+    format: str = "float32"
     batch_size: int | None = None
     threads: int | None = None
     prefix_memory: int = 2**30
     campaign: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}"
-            )
+        for name, choices in (("precision", PRECISIONS), ("format", FORMATS)):
+            if (chosen := getattr(self, name)) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {chosen!r}")
         for name in ("batch_size", "threads"):
             if (number := getattr(self, name)) is not None and number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}")
         if self.prefix_memory < 0:
             raise ValueError(f"prefix_memory must not be negative, got {self.prefix_memory}")
+
+    def storage(self) -> dict[str, str]:
+        """The format, of which results made in float32 do not speak."""
+        return {} if self.format == "float32" else {"format": self.format}
 
     def arithmetic(self) -> dict[str, str | bool]:
         """What of this the numbers depend on, beside batch size and kind of device."""
@@ -59,4 +66,5 @@ class Settings:
             "precision": self.precision,
             "optimise": self.optimise,
             "compile": self.compile,
+            **self.storage(),
         }

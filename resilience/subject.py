@@ -1,7 +1,7 @@
 """What trials are made on: a classifier, its images, its layers and its golden run."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,15 @@ from resilience.cache import (
     made_once,
     save_tensors,
 )
+from resilience.choice import Choice
 from resilience.datasets import Dataset, Images, load_images
+from resilience.drawing import Drawn
 from resilience.engine import Engine
 from resilience.evaluation import finite, predict
+from resilience.formats import FORMATS
 from resilience.identity import digest
 from resilience.injection import Faults, RestorationError
-from resilience.layers import used_layers
+from resilience.layers import PASSING, used_layers
 from resilience.models import (
     Classifier,
     Model,
@@ -30,10 +33,13 @@ from resilience.models import (
     load_classifier,
     resolve_device,
 )
+from resilience.passing import PassingFaults, Stream, joined
 from resilience.prefix import GoldenPrefix
 from resilience.preprocessing import Inputs
 from resilience.provenance import processor
 from resilience.settings import SUBJECTS_KEPT, Settings
+from resilience.sites import Sites
+from resilience.storage import Storage
 from resilience.tuning import (
     AVAILABLE_THREADS,
     kept_number,
@@ -53,13 +59,20 @@ class Subject:
     engine
         The network as it computes, which trials strike and put back.
     layers
-        Every weight tensor that the network uses.
+        Every tensor of the network that faults may strike.
+    storage
+        What the memory of the network holds.
     batch_size, threads
         As configured, or as measured.
     """
 
     def __init__(
-        self, model: Model, classifier: Classifier, images: Images, settings: Settings
+        self,
+        model: Model,
+        classifier: Classifier,
+        images: Images,
+        settings: Settings,
+        sites: Sites | None = None,
     ) -> None:
         keep_freed_memory()
         self.classifier = classifier
@@ -68,8 +81,17 @@ class Subject:
         self._settings = settings
         example = classifier.preprocessing.example().to(classifier.device)
         self.layers = used_layers(classifier.network, example)
+        self.storage = Storage(classifier.network, self.layers, FORMATS[settings.format])
+        # Weights are struck where they are folded, and need no network of their own.
+        struck = sites.population(self.layers).layers if sites else ()
+        self._exposed = [layer for layer in struck if layer.part != "weights"]
         self.engine = Engine(
-            classifier.network, example, settings.precision, settings.optimise, settings.compile
+            classifier.network,
+            example,
+            settings.precision,
+            settings.optimise,
+            settings.compile,
+            self._exposed,
         )
         example = example.to(self.engine.dtype)
         torch.set_num_threads(settings.threads or AVAILABLE_THREADS)
@@ -77,10 +99,17 @@ class Subject:
         self.threads = settings.threads or self._fastest_threads(example)
         self._inputs = self._batches(images.pixels)
         self._prefix = None
-        if settings.prefix_memory and not settings.compile:  # what is compiled has no parts
+        parts = {layer.part for layer in self._exposed}
+        # What is compiled has no parts, and what strikes images changes all of them.
+        if settings.prefix_memory and not settings.compile and "inputs" not in parts:
             network = self.engine.network
             if isinstance(network, fx.GraphModule):
                 self._prefix = GoldenPrefix(network, self._inputs, settings.prefix_memory)
+        self._stored_sha256 = (
+            classifier.weights_sha256
+            if settings.format == "float32"
+            else state_sha256(classifier.network.state_dict())
+        )
         self._own_sha256 = state_sha256(self.engine.own_state())
 
     @cached_property
@@ -96,7 +125,7 @@ class Subject:
         first = self.evaluate(self.images.pixels[: self.batch_size])
 
         def make(path: Path) -> None:
-            save_tensors(path, {"logits": predict(self.engine.run, self._inputs)})
+            save_tensors(path, {"logits": self._predict(self._inputs, len(self.images))})
 
         def load(path: Path) -> Tensor:
             logits = load_tensors(path)[0]["logits"]
@@ -117,21 +146,41 @@ class Subject:
             )
         return logits
 
-    def corrupted(self, faults: Sequence[Faults]) -> Tensor:
-        """Logits of the network with these faults, shape (images, classes)."""
+    def corrupted(self, faults: Drawn) -> tuple[Tensor, tuple[Faults, ...]]:
+        """Logits of the network with these faults, shape (images, classes), and what they did."""
         self._set_up()
-        with self.engine.corrupted(faults):
-            if self._prefix is None or not faults:
-                return predict(self.engine.run, self._inputs)
-            return self._prefix.predict([self.engine.weight(fault.layer) for fault in faults])
+        stream = self._stream(faults.passing)
+        around = partial(stream.around, images=len(self.images), batch_size=self.batch_size)
+        struck = [fault.layer for fault in faults.stored]
+        struck += [fault.layer.owner for fault in faults.passing]
+        with self.engine.corrupted([self._as_values(fault) for fault in faults.stored]):
+            if self._prefix is None or not struck:
+                logits = predict(around(self.engine.run), self._inputs)
+            else:
+                logits = self._prefix.predict([self.engine.tensor(name) for name in struck], around)
+        return logits, (*faults.stored, *joined(stream.struck))
 
     def evaluate(self, pixels: Tensor) -> Tensor:
         """Logits of the untouched network for other images, shape (images, classes)."""
         self._set_up()
-        return predict(self.engine.run, self._batches(pixels))
+        return self._predict(self._batches(pixels), len(pixels))
+
+    def _as_values(self, fault: Faults) -> Faults:
+        """The same fault told in the numbers that the network computes with."""
+        return replace(fault, after=self.storage.values(fault.layer, fault.index, fault.after))
+
+    def _predict(self, inputs: Inputs, images: int) -> Tensor:
+        return predict(self._stream().around(self.engine.run, images, self.batch_size), inputs)
+
+    def _stream(self, faults: Sequence[PassingFaults] = ()) -> Stream:
+        passing = [layer for layer in self._exposed if layer.part in PASSING]
+        owners = {layer.owner for layer in passing if layer.part == "activations"}
+        names = {id(self.engine.tensor(owner)): owner for owner in owners}
+        return Stream(passing, names, self.storage.format, faults)
 
     def identity(self) -> dict[str, Any]:
         """All that outputs depend on, but faults and versions: networks, images, arithmetic."""
+        exposed = sorted(layer.name for layer in self._exposed)
         return {
             "network": self._model.parameters["network"],
             "weights": self.classifier.weights_sha256,
@@ -140,6 +189,7 @@ class Subject:
             "device": self.classifier.device.type,
             "batch_size": self.batch_size,
             **self._settings.arithmetic(),
+            **({"exposed": exposed} if exposed else {}),
         }
 
     def check_weights(self) -> None:
@@ -152,7 +202,7 @@ class Subject:
         """
         stored = state_sha256(self.classifier.network.state_dict())
         own = state_sha256(self.engine.own_state())
-        if (stored, own) != (self.classifier.weights_sha256, self._own_sha256):
+        if (stored, own) != (self._stored_sha256, self._own_sha256):
             raise RestorationError("the network's weights are not those that were loaded")
 
     def _set_up(self) -> None:
@@ -199,15 +249,26 @@ _subjects: dict[tuple[str, Settings], Subject] = {}
 """Subjects of this process's latest trials, for the next ones to use again; oldest first."""
 
 
-def prepare(model: Model, dataset: Dataset, settings: Settings) -> Subject:
+def prepare(
+    model: Model, dataset: Dataset, settings: Settings, sites: Choice[Sites] | None = None
+) -> Subject:
     """Load, fit or download what trials on a model and a dataset need.
+
+    Parameters
+    ----------
+    sites
+        Where faults are to strike; None: in weights, if anywhere.
 
     Raises
     ------
     ValueError
         If something that the user asked for does not exist or does not go together.
     """
-    key = digest([dict(model.parameters), dict(dataset.parameters)]), settings
+    exposing = sites if sites and sites.changed.get("part", "weights") != "weights" else None
+    what = [dict(model.parameters), dict(dataset.parameters)]
+    if exposing:
+        what.append({"sites": exposing.name, **exposing.changed})
+    key = digest(what), settings
     if key in _subjects:
         return _subjects[key]
     if len(_subjects) == SUBJECTS_KEPT:
@@ -217,7 +278,8 @@ def prepare(model: Model, dataset: Dataset, settings: Settings) -> Subject:
         raise ValueError(f"precision=tf32 is for CUDA devices, not {device}; use float32")
     images = load_images(dataset, choose_preprocessing(model, dataset))
     classifier = load_classifier(model, dataset, images.classes, device)
-    _subjects[key] = Subject(model, classifier, images, settings)
+    where = exposing.use if exposing else None
+    _subjects[key] = Subject(model, classifier, images, settings, where)
     return _subjects[key]
 
 

@@ -2,62 +2,74 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
+from resilience.choice import Choice
 from resilience.datasets import Dataset
+from resilience.draw import Draw, faults_of, mean_figures
+from resilience.drawing import Drawn, draw_faults
 from resilience.evaluation import accuracy, judge
 from resilience.fault_list import to_csv
 from resilience.identity import digest
-from resilience.injection import RestorationError, draw_faults
+from resilience.injection import RestorationError
+from resilience.listed import Listed
 from resilience.models import Model
-from resilience.perturbations import Perturbation
+from resilience.perturbations import AnyPerturbation
 from resilience.provenance import machine, processor, versions
 from resilience.results import Result
 from resilience.settings import Settings
 from resilience.sites import SAMPLER_VERSION, Population, Sites, fault_count
+from resilience.strata import STRATA, one_bit, one_layer
 from resilience.subject import Subject, forget, prepare
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Choice(Generic[T]):
-    """One choice of what or where: the object that does it, its name in results, its options.
-
-    Attributes
-    ----------
-    options
-        All options, by name.
-    changed
-        Those that are not at their defaults. Only these enter the generator, so that an option
-        that is added later changes no earlier trial.
-    """
-
-    use: T
-    name: str
-    options: Mapping[str, Any]
-    changed: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One cell of the design and one replica, with all that determines its numbers."""
+    """One cell of the design and one replica, with all that determines its numbers.
+
+    Attributes
+    ----------
+    frate
+        None where the number of faults is said, or faults are listed.
+    faults
+        Number of faults of each draw, in place of a rate.
+    draws
+        How many times faults are drawn, one after another, each for all images.
+    strata
+        What draws take turns over: `layer`, `bit`; None: nothing.
+    listed
+        Faults in place of drawn ones, with their draws.
+    """
 
     model: Model
     dataset: Dataset
     sites: Choice[Sites]
-    perturb: Choice[Perturbation]
-    frate: float
+    perturb: Choice[AnyPerturbation]
+    frate: float | None
     replica: int
     seed: int
     settings: Settings
+    faults: int | None = None
+    draws: int = 1
+    strata: str | None = None
+    listed: Listed | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("faults", "draws"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise ValueError(f"{name} must be at least 1, got {number}")
+        if self.strata not in (None, *STRATA):
+            raise ValueError(f"strata must be one of {', '.join(STRATA)}, got {self.strata!r}")
+        if self.listed and (self.draws, self.strata) != (1, None):
+            raise ValueError("faults_from has draws of its own; leave draws and strata out")
 
     def factors(self) -> dict[str, Any]:
         """The values of the factors, by name."""
@@ -66,7 +78,7 @@ class Trial:
             "dataset": self.dataset.name,
             "sites": self.sites.name,
             "perturb": self.perturb.name,
-            "frate": float(self.frate),
+            "frate": None if self.frate is None else float(self.frate),
             "replica": self.replica,
             "seed": self.seed,
             "precision": self.settings.precision,
@@ -82,11 +94,24 @@ class Trial:
             "settings": {
                 "optimise": self.settings.optimise,
                 "compile": self.settings.compile,
+                **self.settings.storage(),
             },
+            **self.counts(),
         }
 
-    def generator(self) -> np.random.Generator:
-        """The generator of this trial's faults: the same on every machine and in any order."""
+    def counts(self) -> dict[str, Any]:
+        """How many faults, and how often, where that is not by a rate and once."""
+        counts: dict[str, Any] = {}
+        if self.listed:
+            counts["faults"] = {"from": self.listed.sha256}
+        elif self.faults is not None:
+            counts["faults"] = {"count": self.faults}
+        if (self.draws, self.strata) != (1, None):
+            counts["draws"] = {"draws": self.draws, "strata": self.strata}
+        return counts
+
+    def generator(self, draw: int = 0) -> np.random.Generator:
+        """The generator of a draw's faults: the same on every machine and in any order."""
         words = {
             "sampler": SAMPLER_VERSION,
             "seed": self.seed,
@@ -94,8 +119,12 @@ class Trial:
             "dataset": self.dataset.name,
             "sites": {"name": self.sites.name, **self.sites.changed},
             "perturb": {"name": self.perturb.name, **self.perturb.changed},
-            "frate": repr(float(self.frate)),
+            "frate": None if self.frate is None else repr(float(self.frate)),
             "replica": self.replica,
+            **self.settings.storage(),
+            **({} if self.faults is None else {"faults": self.faults}),
+            **({} if self.strata is None else {"strata": self.strata}),
+            **({"draw": draw} if draw else {}),
         }
         entropy = np.frombuffer(bytes.fromhex(digest(words)), dtype=">u4").tolist()
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
@@ -112,35 +141,30 @@ def run_trial(trial: Trial) -> tuple[Result, str]:
         If the weights afterwards are not those from before.
     """
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    subject = prepare(trial.model, trial.dataset, trial.settings)
-    network = subject.classifier.network
+    subject = prepare(trial.model, trial.dataset, trial.settings, trial.sites)
     population = trial.sites.use.population(subject.layers)
-    count = fault_count(trial.frate, population)
     _log_population(trial, subject, population)
-    faults = draw_faults(
-        network, population, count, trial.sites.use, trial.perturb.use, trial.generator()
-    )
-    golden = subject.golden
-    try:
-        corrupted = subject.corrupted(faults)
-    except RestorationError:
-        forget(subject)  # no trial after it could believe its network
-        raise
+    golden, labels = subject.golden, subject.images.labels
+    draws = []
+    for drawn in _drawn(trial, subject, population):
+        try:
+            corrupted, struck = subject.corrupted(drawn)
+        except RestorationError:
+            forget(subject)  # no trial after it could believe its network
+            raise
+        outcome = judge(golden, corrupted, labels)
+        draws.append(Draw(drawn.by_layer, struck, accuracy(corrupted, labels), outcome))
 
-    labels = subject.images.labels
-    before, after = accuracy(golden, labels), accuracy(corrupted, labels)
     seconds = time.perf_counter() - clock
+    before, after, faults = accuracy(golden, labels), mean_figures(draws), faults_of(draws)
     result = Result(
         trial=trial.factors(),
         parameters=trial.parameters(),
         fingerprint=digest(_identity(trial, subject)),
-        faults={
-            "population": population.size,
-            "count": count,
-            "by_layer": {fault.layer: len(fault.index) for fault in faults},
-        },
+        faults={"population": population.size, **faults},
         golden=asdict(before),
-        corrupted=asdict(after) | asdict(judge(golden, corrupted)),
+        corrupted=after,
+        draws=[draw.summary(number) for number, draw in enumerate(draws)],
         provenance={
             "versions": versions(),
             "machine": machine(),
@@ -156,16 +180,35 @@ def run_trial(trial: Trial) -> tuple[Result, str]:
         },
     )
     log.info(
-        "%s %s frate %g replica %d: %d faults, top-1 error %.3f golden, %.3f corrupted (%.1f s)",
-        *(trial.model.name, trial.perturb.name, trial.frate, trial.replica, count),
-        *(before.top1_error, after.top1_error, seconds),
+        "%s %s%s replica %d: %d faults, top-1 error %.3f golden, %.3f corrupted (%.1f s)",
+        *(trial.model.name, trial.perturb.name),
+        "" if trial.frate is None else f" frate {trial.frate:g}",
+        *(trial.replica, faults["count"], before.top1_error, after["top1_error"], seconds),
     )
-    return result, to_csv(faults)
+    return result, to_csv([draw.struck for draw in draws])
+
+
+def _drawn(trial: Trial, subject: Subject, population: Population) -> Iterator[Drawn]:
+    """The faults of one draw after another."""
+    images = len(subject.images)
+    if trial.listed:
+        yield from trial.listed.faults(population, subject.storage, images)
+        return
+    for number in range(trial.draws):
+        among, perturb = population, trial.perturb.use
+        turn = trial.replica * trial.draws + number
+        if trial.strata == "layer":
+            among = one_layer(population, turn)
+        elif trial.strata == "bit":
+            perturb = one_bit(perturb, subject.storage.format, turn)
+        count = fault_count(trial.frate or 0.0, among) if trial.faults is None else trial.faults
+        rng = trial.generator(number)
+        yield draw_faults(subject.storage, among, count, trial.sites.use, perturb, rng, images)
 
 
 def identity(trial: Trial) -> dict[str, Any]:
     """All that the numbers depend on; not threads, launcher, places or times."""
-    return _identity(trial, prepare(trial.model, trial.dataset, trial.settings))
+    return _identity(trial, prepare(trial.model, trial.dataset, trial.settings, trial.sites))
 
 
 def fingerprint(trial: Trial) -> str:
@@ -179,6 +222,7 @@ def _identity(trial: Trial, subject: Subject) -> dict[str, Any]:
         "factors": trial.factors(),
         "sites": dict(trial.sites.changed),
         "perturb": dict(trial.perturb.changed),
+        **trial.counts(),
         **subject.identity(),
     }
 
@@ -186,10 +230,11 @@ def _identity(trial: Trial, subject: Subject) -> dict[str, Any]:
 def _log_population(trial: Trial, subject: Subject, population: Population) -> None:
     total = sum(tensor.numel() for tensor in subject.classifier.network.parameters())
     log.info(
-        "sites=%s draws from %d layers with %s weights, %.1f %% of the network's parameters",
+        "sites=%s draws from %d layers with %s %s, %.1f %% of the network's parameters",
         trial.sites.name,
         len(population.layers),
         f"{population.size:,}",
+        population.unit,
         100 * population.size / total,
     )
 
