@@ -28,12 +28,14 @@ from measuring import PAPER_MODELS, options_parser, report
 from plain_script import Fault, corrupted_copy, decide_each
 from torch import nn
 
+from resilience.drawing import draw_faults
 from resilience.engine import Engine
-from resilience.injection import bit_sums, check_restored, draw_faults, injected
+from resilience.injection import bit_sums, check_restored, injected
 from resilience.layers import used_layers
 from resilience.models import torchvision_network
 from resilience.perturbations import Zero
 from resilience.sites import Paper, Population, Sites, Uniform, fault_count
+from resilience.storage import Storage
 
 SITES: dict[str, Sites] = {"paper": Paper(), "uniform": Uniform()}
 Baseline = Callable[[nn.Module, Population, float], nn.Module]
@@ -55,7 +57,7 @@ def our_seconds(
     """Seconds of each step of one trial's injection."""
     count, rng = fault_count(rate, population), np.random.default_rng(seed)
     clocks = [perf_counter()]
-    faults = draw_faults(network, population, count, sites, Zero(), rng)
+    faults = draw_faults(Storage(network), population, count, sites, Zero(), rng).stored
     clocks.append(perf_counter())
     sums = bit_sums(network, faults)
     clocks.append(perf_counter())

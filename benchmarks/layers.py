@@ -30,7 +30,7 @@ from measuring import (
 )
 from torch.utils.flop_counter import FlopCounterMode
 
-from resilience.injection import draw_faults
+from resilience.drawing import draw_faults
 from resilience.perturbations import Random
 from resilience.sites import Population, Uniform
 from resilience.subject import Subject, prepare
@@ -67,11 +67,11 @@ def rows(options: argparse.Namespace, images: Path) -> Iterator[dict[str, Any]]:
             prefix_memory=0,
         )
         full = prepare(trial.model, trial.dataset, settings)
-        layers = reusing.layers[:: options.every]
+        layers = Uniform().population(reusing.layers).layers[:: options.every]
         seconds = {"full": 0.0, "reusing": 0.0}
         for layer in layers:
             faults = draw_faults(
-                full.classifier.network,
+                full.storage,
                 Population((layer,)),
                 1,
                 Uniform(),
@@ -81,7 +81,7 @@ def rows(options: argparse.Namespace, images: Path) -> Iterator[dict[str, Any]]:
             outputs = []
             for name, subject in (("full", full), ("reusing", reusing)):
                 started = perf_counter()
-                outputs.append(subject.corrupted(faults))
+                outputs.append(subject.corrupted(faults)[0])
                 seconds[name] += perf_counter() - started
             assert torch.equal(*outputs), f"reuse changes what a fault in {layer.name} does"
         yield {

@@ -70,7 +70,11 @@ def figure_differences(was: Result, now: Result, exact: bool) -> list[Difference
     exact
         Whether all must be equal; otherwise cross-entropies may differ by 1e-5, relatively.
     """
-    before, after = ({"golden": r.golden, "corrupted": r.corrupted} for r in (was, now))
+    before, after = (
+        {"golden": r.golden, "corrupted": r.corrupted}
+        | {f"draw {number}": draw for number, draw in enumerate(r.draws)}
+        for r in (was, now)
+    )
     return [
         difference
         for difference in _differences(before, after)

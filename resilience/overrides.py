@@ -58,10 +58,7 @@ def trial_overrides(arguments: Sequence[str]) -> list[list[str]]:
     return trials
 
 
-_FAULTS = (
-    *("frate", "faults", "faults_from", "draws", "strata"),
-    *("perturb", "sites", "replica", "seed"),
-)
+_FAULTS = ("frate", "faults", "faults_from", "draws", "strata", "perturb", "replica", "seed")
 """Overrides of these, and of their options, change neither model nor images."""
 
 _WHERE = ("cluster", "workers", "shard", "campaign", "analysis", "hydra")
@@ -69,8 +66,12 @@ _WHERE = ("cluster", "workers", "shard", "campaign", "analysis", "hydra")
 
 
 def subject_overrides(trial: Sequence[str]) -> tuple[str, ...]:
-    """Those of a trial's overrides that say what it is made on: its model and images."""
-    return without(trial, (*_FAULTS, *_WHERE))
+    """Those of a trial's overrides that say what it is made on: its model and images.
+
+    And its sites, where they are not in weights: then layers are computed one by one.
+    """
+    parts = any(override.lstrip("+").startswith("sites.part=") for override in trial)
+    return without(trial, (*_FAULTS, *_WHERE, *(() if parts else ("sites",))))
 
 
 def without(overrides: Sequence[str], topics: Sequence[str]) -> tuple[str, ...]:

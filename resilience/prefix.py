@@ -98,7 +98,9 @@ class GoldenPrefix:
         self._wanted: set[int] = set()
         self._kept: dict[int, Batches] = {0: inputs}
 
-    def predict(self, corrupted: Collection[Tensor], around: Callable[[Run], Run]) -> Tensor:
+    def predict(
+        self, corrupted: Collection[Tensor], around: Callable[[Run], Run] = lambda run: run
+    ) -> Tensor:
         """Logits of the network, of which only what begins with these tensors is not golden.
 
         Parameters

@@ -33,7 +33,7 @@ def main() -> None:
             from resilience.evaluation import accuracy
             from resilience.subject import prepare
 
-            subject = prepare(trial.model, trial.dataset, trial.settings)
+            subject = prepare(trial.model, trial.dataset, trial.settings, trial.sites)
             error = accuracy(subject.golden, subject.images.labels).top1_error
             log.info(
                 "%s on %s is ready: golden top-1 error %.3f on %d images",

@@ -91,12 +91,8 @@ def replay(path: Path) -> Replay:
 def report(done: Replay) -> Iterator[str]:
     """What a replay found, line by line; weights and images that are others come first."""
     trial = done.result.trial
-    yield (
-        " ".join(
-            f"{name}={trial[name]}" for name in ("model", "dataset", "sites", "perturb", "frate")
-        )
-        + f" replica={trial['replica']} seed={trial['seed']}"
-    )
+    names = ("model", "dataset", "sites", "perturb", "frate", "replica", "seed")
+    yield " ".join(f"{name}={trial[name]}" for name in names if trial[name] is not None)
     if done.damage:
         yield f"Damaged: {done.damage}"
     for difference in done.subject:

@@ -146,6 +146,8 @@ def _settings(
     for name in ("dataset", "sites", "precision"):
         yield ((), name), factors[name]
     for section, options in parameters.items():
+        if section == "faults":
+            continue  # a factor: it stands in place of the rate
         context = tuple(str(factors[name]) for name in _WITHIN.get(section, ()))
         for name, value in _flat(section, options):
             yield ((section, *context), name), value

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from resilience.choice import Choice
 from resilience.datasets import Dataset
@@ -194,7 +195,7 @@ def _drawn(trial: Trial, subject: Subject, population: Population) -> Iterator[D
     if trial.listed:
         yield from trial.listed.faults(population, subject.storage, images)
         return
-    for number in range(trial.draws):
+    for number in tqdm(range(trial.draws), "draws", disable=None, leave=False, delay=3):
         among, perturb = population, trial.perturb.use
         turn = trial.replica * trial.draws + number
         if trial.strata == "layer":

@@ -9,13 +9,15 @@ import torch
 import torchvision
 from torch import Tensor, fx, nn
 
+from resilience.drawing import draw_faults
 from resilience.engine import Engine
 from resilience.folding import ConvolutionNorm
-from resilience.injection import Faults, draw_faults, injected
-from resilience.layers import layer_weights, used_layers
+from resilience.injection import Faults, injected
+from resilience.layers import layer_tensors, used_layers
 from resilience.perturbations import Random, Zero
 from resilience.sites import Paper
 from resilience.sources import ImageNet
+from resilience.storage import Storage
 from tests.conftest import SmallNetwork
 
 FOLDED = {"vgg19": 0, "resnet50": 53, "inception_v3": 94}
@@ -77,14 +79,14 @@ def inputs(images: int = 4, side: int = 8) -> Tensor:
 
 def fault(network: nn.Module, layer: str, index: list[int], after: list[float]) -> Faults:
     at = torch.tensor(index)
-    before = layer_weights(network)[layer].detach().reshape(-1)[at]
+    before = layer_tensors(network)[layer].detach().reshape(-1)[at]
     return Faults(layer, at, before, torch.tensor(after))
 
 
 def drawn(network: nn.Module, perturb: Any, count: int, side: int = 8, seed: int = 0) -> Any:
     population = Paper().population(used_layers(network, inputs(1, side)))
     rng = np.random.default_rng(seed)
-    return draw_faults(network, population, count, Paper(), perturb, rng)
+    return draw_faults(Storage(network), population, count, Paper(), perturb, rng).stored
 
 
 @torch.no_grad()

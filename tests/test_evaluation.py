@@ -55,7 +55,7 @@ def test_cross_entropy_leaves_out_images_without_finite_outputs() -> None:
 
 @given(finite_logits, logits)
 def test_outcomes_are_what_comparing_classes_says(golden: Tensor, corrupted: Tensor) -> None:
-    outcome = judge(golden, corrupted)
+    outcome = judge(golden, corrupted, torch.zeros(IMAGES, dtype=torch.int64))
     counts = dict.fromkeys(("masked", "sdc", "due"), 0)
     for before, after in zip(golden.tolist(), corrupted.tolist(), strict=True):
         if not all(map(math.isfinite, after)):
@@ -72,7 +72,9 @@ def test_outcomes_are_what_comparing_classes_says(golden: Tensor, corrupted: Ten
 
 @given(finite_logits)
 def test_an_untouched_network_masks_everything(outputs: Tensor) -> None:
-    assert judge(outputs, outputs).masked_rate == 1
+    outcome = judge(outputs, outputs, outputs.argmax(1))
+    assert (outcome.masked_rate, outcome.changed_correct) == (1, 0)
+    assert outcome.sdc5_rate == outcome.sdc10pct_rate == outcome.sdc20pct_rate == 0
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 5, 100])

@@ -9,18 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from resilience.drawing import draw_faults
+from resilience.formats import raw_bits
 from resilience.injection import (
     Faults,
     RestorationError,
     bit_sums,
     check_restored,
-    draw_faults,
     injected,
-    raw_bits,
 )
 from resilience.layers import used_layers
 from resilience.perturbations import Random
-from resilience.sites import Population, Uniform
+from resilience.sites import Uniform
+from resilience.storage import Storage
 from tests.conftest import SmallNetwork
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -39,9 +40,9 @@ def all_bytes(network: nn.Module) -> str:
 
 
 def faults_on(network: nn.Module, count: int, seed: int) -> tuple[Faults, ...]:
-    population = Population(used_layers(network, torch.zeros(1, 3, 8, 8)))
+    population = Uniform().population(used_layers(network, torch.zeros(1, 3, 8, 8)))
     rng = np.random.default_rng(seed)
-    return draw_faults(network, population, count, Uniform(), Random(), rng)
+    return draw_faults(Storage(network), population, count, Uniform(), Random(), rng).stored
 
 
 def weights_of(network: nn.Module, fault: Faults) -> Tensor:
@@ -130,10 +131,10 @@ def test_the_proof_notices_a_change_beside_the_struck_weights() -> None:
 
 def test_a_perturbation_must_give_a_value_for_each_fault() -> None:
     network = network_in(torch.contiguous_format)
-    population = Population(used_layers(network, torch.zeros(1, 3, 8, 8)))
+    population = Uniform().population(used_layers(network, torch.zeros(1, 3, 8, 8)))
     with pytest.raises(ValueError, match="gave values of shape"):
         draw_faults(
-            network,
+            Storage(network),
             population,
             10,
             Uniform(),

@@ -45,7 +45,7 @@ def test_an_untouched_result_agrees(path: Path, capsys: pytest.CaptureFixture[st
     subjects._subjects.clear()
     count = read_result(path).faults["count"]
     assert main([str(path)]) == 0
-    assert f"It agrees: {count} faults and 11 figures are equal." in capsys.readouterr().out
+    assert f"It agrees: {count} faults and 15 figures are equal." in capsys.readouterr().out
     assert main([str(path.parent)]) == 0
 
 

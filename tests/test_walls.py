@@ -16,7 +16,10 @@ HYDRA_MAY_BE_KNOWN_TO = {
     *("schema", "sweeping", "hydra_plugins/sweeper", "hydra_plugins/launcher"),
     *("clusters/__init__", "clusters/local", "clusters/ray", "clusters/slurm", "clusters/work"),
 }
-CORE = ["layers", "sites", "perturbations", "injection", "evaluation"]
+CORE = [
+    *("layers", "sites", "formats", "perturbations", "bit_perturbations", "storage", "drawing"),
+    *("injection", "passing", "evaluation"),
+]
 OUTSIDE_THE_CORE = {"pathlib", "os", "io", "json", "csv", "tempfile", "hydra", "omegaconf"}
 
 
