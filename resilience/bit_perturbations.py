@@ -32,6 +32,8 @@ class BitPerturbation(ABC):
     adjacent: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.bits, int | str):
+            object.__setattr__(self, "bits", tuple(self.bits))
         if self.count < 1:
             raise ValueError(f"perturb.count must be at least 1 bit, got {self.count}")
 

@@ -1,5 +1,6 @@
 """How memory holds numbers: formats, their bits, and rounding into them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -44,6 +45,8 @@ class Format:
             For a number that is too large, a field that the format has not, or another word.
         """
         named = [bits] if isinstance(bits, int | str) else bits
+        if not named:
+            raise ValueError("perturb.bits names no bits")
         return np.unique(np.concatenate([self._meant(each) for each in named]))
 
     def _meant(self, bits: int | str) -> NDArray[np.int64]:
@@ -51,13 +54,13 @@ class Format:
             return np.arange(self.width)
         if bits in self.fields:
             return np.array(self.fields[str(bits)])
-        first, _, last = str(bits).partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal():
+        matched = re.fullmatch(r"(\d+)(?:-(\d+))?", str(bits))
+        if not matched:
             raise ValueError(
                 f"perturb.bits={bits} means nothing in {self.name}; it has bits 0 to "
                 f"{self.width - 1} and the fields {', '.join([*self.fields, 'any'])}"
             )
-        start, end = int(first), int(last or first)
+        start, end = int(matched[1]), int(matched[2] or matched[1])
         if not start <= end < self.width:
             raise ValueError(
                 f"perturb.bits={bits} is no range of bits of {self.name}, which are numbered "
