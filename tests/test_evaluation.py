@@ -83,3 +83,38 @@ def test_every_image_is_seen_once_and_in_order(batch_size: int) -> None:
     logits = predict(lambda batch: batch.bfloat16() + 1, batches)
     assert logits.dtype == torch.float32
     assert logits.tolist() == [[1.0], [2.0], [3.0], [4.0], [5.0]]
+
+
+def test_the_classes_of_silent_corruption_are_those_of_li_et_al() -> None:
+    """Six images of six classes, whose golden order is that of the classes."""
+    probabilities = torch.tensor([0.4, 0.25, 0.15, 0.1, 0.06, 0.04], dtype=torch.float64)
+    golden = probabilities.log().expand(6, 6).float()
+
+    def with_top(confidence: float, top: int | None = None) -> Tensor:
+        others = probabilities[1:] / probabilities[1:].sum() * (1 - confidence)
+        moved = torch.cat([torch.tensor([confidence]), others])
+        if top is not None:
+            moved[[0, top]] = moved[[top, 0]]
+        return moved.log().float()
+
+    corrupted = torch.stack(
+        [
+            with_top(0.4),  # nothing has happened
+            with_top(0.45),  # more by an eighth
+            with_top(0.3),  # less by a quarter, and still the first
+            with_top(0.4, top=2),  # another one of the first five
+            with_top(0.4, top=5),  # the last of all
+            torch.full((6,), math.nan),
+        ]
+    )
+    outcome = judge(golden, corrupted, torch.tensor([0, 0, 0, 0, 1, 0]))
+    sixths = {
+        "masked_rate": 3,
+        "sdc_rate": 2,
+        "due_rate": 1,
+        "sdc5_rate": 1,
+        "sdc10pct_rate": 4,
+        "sdc20pct_rate": 3,
+    }
+    assert {name: round(6 * getattr(outcome, name)) for name in sixths} == sixths
+    assert outcome.changed_correct == 1  # of the two, one was wrong to begin with

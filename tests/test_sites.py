@@ -1,6 +1,7 @@
 """The population of weights, and the laws of sampling from it."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from scipy.stats import chisquare
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from resilience.layers import Layer, Targets
+from resilience.layers import PARTS, Layer, Targets
 from resilience.layers import used_layers as _used_layers
-from resilience.sites import Layerwise, Paper, Population, Sites, Uniform, fault_count
+from resilience.sites import Layerwise, Paper, Population, Sites, Structure, Uniform, fault_count
+from tests.faulty import everything
 
 
 def used_layers(name: str, side: int) -> tuple[Layer, ...]:
@@ -277,3 +279,114 @@ def test_a_target_that_matches_nothing_names_those_near(target: str) -> None:
     near = {"layer1.0.conv": "layer1.0.conv1", "head.*": "head", "convolutions": "convolution"}
     with pytest.raises(ValueError, match=rf"matches none of the 6 layers; near: .*{near[target]}"):
         Uniform(["stem", target]).population(LAYERS)
+
+
+BIASES = tuple(
+    Layer(f"{layer.name}.bias", layer.kind, (8,), "biases") for layer in (LAYERS[0], LAYERS[-1])
+)
+NORMS = tuple(
+    Layer(name, "normalisation", (8,), "norms")
+    for name in ("bn", "bn.bias", "bn.running_mean", "bn.running_var")
+)
+OUTPUTS = (
+    Layer("stem.output", "convolution", (8, 4, 4), "activations"),
+    Layer("stem.output#2", "convolution", (8, 4, 4), "activations"),
+    Layer("head.output", "linear", (10,), "activations"),
+)
+ALL_LAYERS = (*LAYERS, *BIASES, *NORMS, *OUTPUTS, Layer("input", "input", (3, 8, 8), "inputs"))
+
+
+@pytest.mark.parametrize(
+    ("part", "targets", "expected"),
+    [
+        ("biases", None, ["stem.bias", "head.bias"]),
+        ("biases", "head", ["head.bias"]),
+        ("biases", "linear", ["head.bias"]),
+        ("norms", "bn", ["bn", "bn.bias", "bn.running_mean", "bn.running_var"]),
+        ("norms", "*.running_*", ["bn.running_mean", "bn.running_var"]),
+        ("activations", "stem", ["stem.output", "stem.output#2"]),
+        ("activations", "convolution", ["stem.output", "stem.output#2"]),
+        (("weights", "biases", "activations"), "head", ["head", "head.bias", "head.output"]),
+        ("inputs", None, ["input"]),
+    ],
+)
+def test_targets_name_a_layer_and_all_that_is_its_own(
+    part: Any, targets: Targets, expected: list[str]
+) -> None:
+    chosen = Uniform(targets, part).population(ALL_LAYERS).layers
+    assert [layer.name for layer in chosen] == expected
+
+
+def test_a_part_that_a_network_has_not_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"this network has no norms that sites\.part could mean"):
+        Uniform(part="norms").population(LAYERS)
+
+
+WEIGHT = Layer("conv", "convolution", (5, 3, 2, 4))
+LENGTHS = {"element": 1, "row": 4, "kernel": 8, "channel": 24, "tensor": 120, "burst": 7}
+
+
+@pytest.mark.parametrize("structure", LENGTHS)
+def test_structures_are_all_elements_once_in_runs_of_neighbours(structure: Structure) -> None:
+    population = Uniform(structure=structure, burst=7).population([WEIGHT])
+    numbers = np.arange(population.size)
+    assert population.elements(WEIGHT, numbers).tolist() == list(range(120))
+    index = np.arange(120).reshape(WEIGHT.shape)
+    whole = {
+        "row": index[2, 1, 1],
+        "kernel": index[2, 1],
+        "channel": index[2],
+        "tensor": index,
+        "burst": np.arange(63, 70),
+        "element": index[2, 1, 1, 1:2],
+    }[structure].ravel()
+    first = int(whole[0]) // LENGTHS[structure]
+    assert population.elements(WEIGHT, np.array([first])).tolist() == whole.tolist()
+
+
+def test_rates_speak_of_structures() -> None:
+    population = Uniform(structure="channel").population([WEIGHT])
+    assert (population.size, fault_count(0.4, population)) == (5, 2)
+    with pytest.raises(ValueError, match=r"of 5 channels gives no fault; frate=0\.2 gives one"):
+        fault_count(0.01, population)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"part": "gradients"}, "sites.part must be one of weights, biases, .* got 'gradients'"),
+        ({"structure": "plane"}, "sites.structure must be one of element, .* got 'plane'"),
+        ({"duration": "short"}, "sites.duration must be one of permanent, transient, got 'short'"),
+        ({"burst": 1}, "sites.burst must be at least 2 elements, got 1"),
+        ({"duration": "transient"}, "duration=transient is of activations and inputs; .* weights"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Uniform(**options)
+
+
+def test_every_tensor_that_a_pass_uses_is_found_with_its_part() -> None:
+    layers = _used_layers(everything(), torch.zeros(1, 3, 8, 8))
+    of_part = {part: [layer.name for layer in layers if layer.part == part] for part in PARTS}
+    attention = ["attention.in_proj_weight", "attention.out_proj"]
+    assert of_part == {
+        "weights": ["stem", "conv", "down", *attention, "head"],
+        "biases": [
+            *("stem.bias", "down.bias", "attention.in_proj_bias", "attention.out_proj.bias"),
+            "head.bias",
+        ],
+        "norms": [
+            *("norm1", "norm1.bias", "norm1.running_mean", "norm1.running_var"),
+            *("norm2", "norm2.bias", "norm3", "norm3.bias"),
+        ],
+        "activations": [
+            *("stem.output", "conv.output", "down.output", "attention.out_proj.output"),
+            "head.output",
+        ],
+        "inputs": ["input"],
+    }
+    shapes = {layer.name: layer.shape for layer in layers}
+    assert shapes["conv.output"] == (8, 8, 8)
+    assert shapes["attention.out_proj.output"] == (9, 16)
+    assert shapes["input"] == (3, 8, 8)
