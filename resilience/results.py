@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ class Result:
     Attributes
     ----------
     trial
-        The factors: model, dataset, sites, perturb, frate, replica, seed, precision.
+        The factors: model, dataset, sites, perturb, frate, replica, seed, precision. `frate` is
+        None where the number of faults is exact; `parameters` has it then.
     parameters
         Every option that determines the numbers.
     fingerprint
@@ -39,6 +40,9 @@ class Result:
         Figures of the untouched and the corrupted network, fractions in [0, 1] and nats.
     provenance
         Versions, device, hashes of weights and images, when, how long (seconds).
+    draws
+        One mapping for each draw of faults: its number, its layer and bit (None where its faults
+        have several), its faults, its figures. Empty in results that were written without.
     """
 
     trial: Mapping[str, Any]
@@ -48,6 +52,17 @@ class Result:
     golden: Mapping[str, Any]
     corrupted: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    draws: Sequence[Mapping[str, Any]] = ()
+
+
+def exact_faults(
+    trial: Mapping[str, Any], parameters: Mapping[str, Any], faults: Mapping[str, Any]
+) -> int | None:
+    """Number of faults of a draw, given the sections of a result; None where a rate was given."""
+    if trial["frate"] is not None:
+        return None
+    asked = parameters["faults"]  # for a number of them, or for those of a list
+    return int(asked["count"] if "count" in asked else faults["count"])
 
 
 def write_result(directory: Path, result: Result, faults_csv: str) -> None:
@@ -55,6 +70,8 @@ def write_result(directory: Path, result: Result, faults_csv: str) -> None:
     faults = faults_csv.encode()
     sections = asdict(result)
     sections["faults"] = {**result.faults, "sha256": hashlib.sha256(faults).hexdigest()}
+    if not result.draws:
+        del sections["draws"]
     document = {"schema": SCHEMA, **sections}
     document["sha256"] = digest(document)
     with replacing(directory / FAULTS_FILE) as path:
