@@ -19,8 +19,8 @@ from resilience.analysis.vulnerability import SUBJECT
 from resilience.files import replacing
 
 RANKED = {
-    "vulnerability_layers": "Layers, the most vulnerable first.",
-    "vulnerability_bits": "Bits, the most vulnerable first.",
+    "vulnerability_layers": "Layers, the most vulnerable first",
+    "vulnerability_bits": "Bits, the most vulnerable first",
 }
 CAPTIONS = {
     "variances": "Tests for equal variances over the levels, per group.",
@@ -111,13 +111,8 @@ def _ranked(analysis: Analysis) -> Iterator[Grid]:
             same = [name for name in SUBJECT if len(shown[name].unique()) == 1]
             shown = shown.drop(columns=same)
             shown.insert(0, "rank", shown.pop("rank"))
-            yield Grid(name, f"{caption}{_of(rows, same)}", shown)
-
-
-def _of(rows: pd.DataFrame, same: Sequence[str]) -> str:
-    """Say what a column would say that is the same in all rows."""
-    values = ", ".join(str(rows[name].iloc[0]) for name in same)
-    return f" All of {values}." if values else ""
+            values = ", ".join(str(rows[name].iloc[0]) for name in same)
+            yield Grid(name, f"{caption}{f' ({values})' if values else ''}.", shown)
 
 
 def _with_entries(rows: pd.DataFrame) -> pd.DataFrame:
