@@ -24,10 +24,12 @@ def analyse_campaign(
     response: str | None = None,
     factors: Sequence[str] | None = None,
     alpha: float = 0.05,
+    critical: int = 1,
 ) -> Written:
     """Analyse campaign directories, or one CSV file, into tables, figures and reports.
 
-    Without `output` they go to `analysis/` in the campaign, or beside the CSV file.
+    Without `output` they go to `analysis/` in the campaign, or beside the CSV file. `critical` is
+    how many images have to go wrong for a draw of faults to be critical.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def analyse_campaign(
 
     _refuse(paths)
     directory = output if output is not None else _beside(paths)
-    analysis = analyse(_read(paths, response, factors), alpha=alpha)
+    analysis = analyse(_read(paths, response, factors), alpha=alpha, critical=critical)
     write_tables(analysis, directory)
     figures = draw_figures(analysis, directory / "figures")
     return Written(write_report(analysis, figures, directory), find(analysis))
@@ -55,12 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         written = analyse_campaign(
-            options.paths, options.output, options.response, options.factors, options.alpha
+            *(options.paths, options.output, options.response, options.factors),
+            *(options.alpha, options.critical),
         )
     except (UnfitObservationsError, OSError) as error:
         print(f"resilience.analyze: {error}", file=sys.stderr)
         return 1
-    for finding in (*written.findings.spread, *written.findings.means):
+    for finding in written.findings.headlines:
         print(f"- {finding.claim}")
     print(f"Report: {written.report}")
     return 0
@@ -117,6 +120,10 @@ def _parser() -> argparse.ArgumentParser:
         "--alpha", type=probability, default=0.05, help="level of the tests (%(default)s)"
     )
     parser.add_argument(
+        "--critical", metavar="N", type=_images, default=1,
+        help="a draw of faults is critical from N images that it turns wrong on (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--output", metavar="DIR", type=Path, help="where to write (analysis/ in the campaign)"
     )
     return parser
@@ -131,6 +138,13 @@ def probability(text: str) -> float:
     value = float(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")
+    return value
+
+
+def _images(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
     return value
 
 

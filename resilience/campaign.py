@@ -35,11 +35,14 @@ class Run:
         Overrides of each trial that had no result.
     analysed
         Whether an analysis is wanted at the end.
+    critical
+        From how many images on faults are critical to it.
     """
 
     directory: Path
     trials: Sequence[Sequence[str]]
     analysed: bool
+    critical: int = 1
 
     def failures(self) -> list[Failure]:
         """Those of its trials that failed."""
@@ -120,7 +123,7 @@ def end() -> int:
     while _runs:
         run = _runs.pop()
         if run.analysed:
-            _analyse(run.directory)
+            _analyse(run.directory, run.critical)
         for failure in run.failures():
             failed += 1
             print(f"failed: {failure.directory}: {failure.reason}", file=sys.stderr)
@@ -136,14 +139,14 @@ def how_to_go_on() -> str:
     return shlex.join(command)
 
 
-def _analyse(directory: Path) -> None:
+def _analyse(directory: Path, critical: int) -> None:
     from resilience.analyze import analyse_campaign
 
     try:
-        written = analyse_campaign([directory])
+        written = analyse_campaign([directory], critical=critical)
     except (ValueError, OSError) as error:
         log.warning("%s was not analysed: %s", directory, error)
         return
-    for finding in (*written.findings.spread, *written.findings.means):
+    for finding in written.findings.headlines:
         print(f"- {finding.claim}")
     print(f"Report: {written.report}")

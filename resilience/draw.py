@@ -10,6 +10,7 @@ import torch
 from resilience.evaluation import Accuracy, Outcome
 from resilience.formats import raw_bits
 from resilience.injection import Faults
+from resilience.layers import Layer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +64,12 @@ class Draw:
         return distinct[0].bit_length() - 1 if single else None
 
 
-def faults_of(draws: Sequence[Draw]) -> dict[str, Any]:
-    """What the result says of the faults of all draws together."""
-    by_layer: dict[str, int] = {}
-    for draw in draws:
-        for layer, count in draw.by_layer.items():
-            by_layer[layer] = by_layer.get(layer, 0) + count
+def faults_of(draws: Sequence[Draw], layers: Sequence[Layer]) -> dict[str, Any]:
+    """What the result says of the faults of all draws together, in the order of the layers."""
+    counts = {
+        layer.name: sum(draw.by_layer.get(layer.name, 0) for draw in draws) for layer in layers
+    }
+    by_layer = {layer: count for layer, count in counts.items() if count}
     without = [draw.without_effect for draw in draws]
     known = [count for count in without if count is not None]
     return {

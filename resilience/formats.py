@@ -120,9 +120,11 @@ FORMATS = {
 def int8_scale(values: Tensor) -> Tensor:
     """Value of one step of int8, for each slice along the first dimension; broadcasts.
 
-    The largest absolute value is 127 steps. A slice of zeros has the smallest scale there is.
+    The largest absolute value is 127 steps. A slice of zeros has the smallest scale there is. A
+    vector is one slice.
     """
-    largest = values.abs().flatten(1).amax(1) if values.dim() > 1 else values.abs()
+    slices = values.flatten(1) if values.dim() > 1 else values[None]
+    largest = slices.abs().amax(1)
     scale = (largest / 127).clamp_min(torch.finfo(torch.float32).tiny)
     return scale.reshape(-1, *[1] * (values.dim() - 1))
 

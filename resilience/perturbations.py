@@ -149,7 +149,8 @@ class Gaussian:
 
     def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
         """The values and N(0, sd), shape (elements,)."""
-        unit = float(weight.float().std(correction=0)) if self.relative else 1.0
+        # On the CPU: another device adds up in another order, and would give other faults.
+        unit = float(weight.cpu().float().std(correction=0)) if self.relative else 1.0
         noise = rng.normal(0.0, self.sd * unit, len(values))
         return values + torch.from_numpy(noise).to(values.dtype)
 

@@ -12,7 +12,7 @@ from resilience.analysis.foresight import (
     foresee_effects,
     foresee_spread,
 )
-from resilience.analysis.model import ROLES
+from resilience.analysis.model import COUNTED_ROLES, ROLES
 from resilience.analysis.sample_size import sample_size
 from resilience.formats import FORMATS
 from resilience.identity import digest
@@ -149,7 +149,9 @@ def plan(
         If the trials of a cell would fail: a rate that gives no fault, sites without layers.
     """
     costs = tuple(_costs(cells, measurements))
-    rows = _observations(cells)
+    exact = all(cell.trial.faults is not None for cell in cells)
+    roles = COUNTED_ROLES if exact else ROLES
+    rows = _observations(cells, roles)
     return Plan(
         cells=len(cells),
         replicas=tuple(sorted({cell.replicas for cell in cells})),
@@ -158,8 +160,8 @@ def plan(
         faults=tuple(_faults(alike, measurements, proportion) for alike in _alike(cells)),
         costs=costs,
         wish=wish,
-        effects=tuple(foresee_effects(rows, ROLES, wish)) if len(rows) else (),
-        spread=tuple(foresee_spread(rows, ROLES, wish)) if len(rows) else (),
+        effects=tuple(foresee_effects(rows, roles, wish)) if len(rows) else (),
+        spread=tuple(foresee_spread(rows, roles, wish)) if len(rows) else (),
         proportion=proportion,
     )
 
@@ -223,12 +225,12 @@ def _costs(cells: Sequence[Cell], measurements: Mapping[str, Measurement]) -> It
         )
 
 
-def _observations(cells: Sequence[Cell]) -> pd.DataFrame:
+def _observations(cells: Sequence[Cell], roles: Sequence[str]) -> pd.DataFrame:
     """One row for each trial that the analysis will read: its factors."""
     rows = [
-        {**{name: cell.trial.factors()[name] for name in ROLES}, "frate": level}
+        {name: cell.trial.factors()[name] for name in roles}
         for cell in cells
-        if (level := cell.trial.frate if cell.trial.faults is None else cell.trial.faults)
+        if cell.trial.frate or cell.trial.faults
         for _ in range(cell.replicas)
     ]
-    return pd.DataFrame(rows, columns=list(ROLES))
+    return pd.DataFrame(rows, columns=list(roles))

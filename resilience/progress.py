@@ -15,7 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from resilience.campaign import read_campaign_file
-from resilience.results import FAILURE_FILE, RESULT_FILE
+from resilience.results import FAILURE_FILE, RESULT_FILE, exact_faults
 
 _LOOKS_APART = 0.5
 """Seconds between two looks at a campaign, or fifty times what a look takes."""
@@ -118,10 +118,19 @@ class Tally:
         try:
             document = json.loads(Path(self._newest[1]).read_bytes())
             trial, error = document["trial"], document["corrupted"]["top1_error"]
-            where = f"{trial['model']} {trial['perturb']} {trial['frate']:g}"
+            where = f"{trial['model']} {trial['perturb']} {_level(document)}"
         except (OSError, ValueError, KeyError, TypeError):  # whoever resumes will say what is wrong
             return None
         return f"{where}: top-1 error {error:.3f}"
+
+
+def _level(document: dict[str, Any]) -> str:
+    """The failure rate of a trial, or its number of faults where that is exact."""
+    trial, parameters, faults = (document[name] for name in ("trial", "parameters", "faults"))
+    count = exact_faults(trial, parameters, faults)
+    if count is None:
+        return f"{trial['frate']:g}"
+    return f"{count} fault" if count == 1 else f"{count} faults"
 
 
 @contextmanager

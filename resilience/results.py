@@ -28,22 +28,23 @@ class Result:
     Attributes
     ----------
     trial
-        The factors: model, dataset, sites, perturb, frate, replica, seed, precision.
+        The factors: model, dataset, sites, perturb, frate, replica, seed, precision. `frate` is
+        None where the number of faults is exact; `parameters` has it then.
     parameters
         Every option that determines the numbers.
     fingerprint
         sha256 of all that the numbers depend on.
     faults
-        population and count, by_layer {layer: count}, sha256 of `faults.csv`; of faults in bits
-        how many were without effect.
+        population and count, by_layer {layer: count} in the network's order, sha256 of
+        `faults.csv`; of faults in bits, how many were without effect.
     golden, corrupted
         Figures of the untouched and the corrupted network, fractions in [0, 1] and nats; means
         over several draws.
     provenance
         Versions, device, hashes of weights and images, when, how long (seconds).
     draws
-        Of each draw of faults: its number, `layer` and `bit` (if all of its faults are in one),
-        number of faults, and figures; earlier results have none.
+        One mapping for each draw of faults: its number, its layer and bit (None where its faults
+        have several), its faults, its figures. Empty in results that were written without.
     """
 
     trial: Mapping[str, Any]
@@ -56,11 +57,23 @@ class Result:
     draws: Sequence[Mapping[str, Any]] = ()
 
 
+def exact_faults(
+    trial: Mapping[str, Any], parameters: Mapping[str, Any], faults: Mapping[str, Any]
+) -> int | None:
+    """Number of faults of a draw, given the sections of a result; None where a rate was given."""
+    if trial["frate"] is not None:
+        return None
+    asked = parameters["faults"]  # for a number of them, or for those of a list
+    return int(asked["count"] if "count" in asked else faults["count"])
+
+
 def write_result(directory: Path, result: Result, faults_csv: str) -> None:
     """Write `faults.csv`, then `result.json`, each whole or not at all."""
     faults = faults_csv.encode()
     sections = asdict(result)
     sections["faults"] = {**result.faults, "sha256": hashlib.sha256(faults).hexdigest()}
+    if not result.draws:
+        del sections["draws"]
     document = {"schema": SCHEMA, **sections}
     document["sha256"] = digest(document)
     with replacing(directory / FAULTS_FILE) as path:

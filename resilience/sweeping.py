@@ -62,7 +62,7 @@ def sweep(
             loader.load_sweep_config(config, list(trial))
     directory.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, directory / "multirun.yaml")
-    run = campaign.Run(directory, left, config.analysis.enabled)
+    run = campaign.Run(directory, left, config.analysis.enabled, config.analysis.critical)
     campaign.begin(config, run, len(trials), len(results), others)
     if results:
         print(f"{directory} has {len(results)} results; {len(left)} trials are left to run")

@@ -69,8 +69,8 @@ class Trial:
                 raise ValueError(f"{name} must be at least 1, got {number}")
         if self.strata not in (None, *STRATA):
             raise ValueError(f"strata must be one of {', '.join(STRATA)}, got {self.strata!r}")
-        if self.listed and (self.draws, self.strata) != (1, None):
-            raise ValueError("faults_from has draws of its own; leave draws and strata out")
+        if self.listed and (self.faults, self.draws, self.strata) != (None, 1, None):
+            raise ValueError("faults_from says all; leave faults, draws and strata out")
 
     def factors(self) -> dict[str, Any]:
         """The values of the factors, by name."""
@@ -80,6 +80,7 @@ class Trial:
             "sites": self.sites.name,
             "perturb": self.perturb.name,
             "frate": None if self.frate is None else float(self.frate),
+            **({} if self.faults is None else {"faults": self.faults}),
             "replica": self.replica,
             "seed": self.seed,
             "precision": self.settings.precision,
@@ -157,7 +158,8 @@ def run_trial(trial: Trial) -> tuple[Result, str]:
         draws.append(Draw(drawn.by_layer, struck, accuracy(corrupted, labels), outcome))
 
     seconds = time.perf_counter() - clock
-    before, after, faults = accuracy(golden, labels), mean_figures(draws), faults_of(draws)
+    before, after = accuracy(golden, labels), mean_figures(draws)
+    faults = faults_of(draws, population.layers)
     result = Result(
         trial=trial.factors(),
         parameters=trial.parameters(),

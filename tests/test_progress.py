@@ -1,5 +1,6 @@
 """How far a campaign is, told from its files alone."""
 
+import dataclasses
 import json
 import os
 import time
@@ -62,6 +63,17 @@ def test_counting_goes_on_from_what_was_seen(tmp_path: Path) -> None:
         0,
         "vgg19 zero 1e-05: top-1 error 0.500",
     )
+
+
+def test_an_exact_number_of_faults_is_said_instead_of_a_rate(tmp_path: Path) -> None:
+    for count, said in ((1, "1 fault"), (3, "3 faults")):
+        result = dataclasses.replace(
+            RESULT,
+            trial={**RESULT.trial, "perturb": "zero", "frate": None},
+            parameters={"faults": {"count": count}},
+        )
+        write_result(tmp_path, result, CSV)
+        assert Tally(tmp_path).standing().latest == f"vgg19 zero {said}: top-1 error 0.200"
 
 
 def test_what_is_not_whole_is_no_error(tmp_path: Path) -> None:

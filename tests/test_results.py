@@ -12,6 +12,7 @@ from resilience.identity import canonical_json, digest
 from resilience.results import (
     DamagedResultError,
     Result,
+    exact_faults,
     find_results,
     read_result,
     read_whole_result,
@@ -39,6 +40,33 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert result.faults["sha256"] == hashlib.sha256(CSV.encode()).hexdigest()
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["faults.csv", "result.json"]
     assert find_results(tmp_path) == [tmp_path / "a" / "result.json"]
+
+
+def test_draws_are_read_as_they_were_written(tmp_path: Path) -> None:
+    draws = [{"draw": 0, "layer": "conv1", "bit": None, "sdc_rate": 0.5}]
+    write_result(tmp_path, dataclasses.replace(RESULT, draws=draws), CSV)
+    assert read_result(tmp_path / "result.json").draws == draws
+
+
+def test_a_result_without_draws_is_what_it_was_before_there_were_any(tmp_path: Path) -> None:
+    write_result(tmp_path, RESULT, CSV)
+    document = json.loads((tmp_path / "result.json").read_text())
+    assert "draws" not in document
+    assert document["sha256"] == "213e6a017d9cdb45220795c2081eb31104f14e1d6ade4d0140cf261ade0bd180"
+    assert len(read_result(tmp_path / "result.json").draws) == 0
+
+
+@pytest.mark.parametrize(
+    ("frate", "parameters", "count"),
+    [
+        (1e-5, {}, None), (0.0, {}, None), (None, {"faults": {"count": 3}}, 3),
+        (None, {"faults": {"from": "f" * 64}}, 7),
+    ],
+)  # fmt: skip
+def test_exact_numbers_of_faults_are_those_asked_for_or_listed(
+    frate: float | None, parameters: dict[str, object], count: int | None
+) -> None:
+    assert exact_faults({"frate": frate}, parameters, {"count": 7}) == count
 
 
 def test_its_sha256_is_that_of_all_the_rest(tmp_path: Path) -> None:

@@ -15,7 +15,11 @@ __all__ = ["analyse", "write_tables"]
 
 
 def analyse(
-    observations: Observations, response: str | None = None, alpha: float = 0.05, seed: int = 0
+    observations: Observations,
+    response: str | None = None,
+    alpha: float = 0.05,
+    seed: int = 0,
+    critical: int = 1,
 ) -> Analysis:
     """All tables of the observations; what can't be computed is empty and has a note.
 
@@ -28,12 +32,14 @@ def analyse(
     alpha
         Significance level; intervals have level 1 - alpha.
     seed
-        Of permutations and simulations.
+        Of permutations, simulations and resampling.
+    critical
+        So many images that were right, and are silently wrong, make a draw of faults critical.
 
     Raises
     ------
     UnfitObservationsError
-        If the response is no numeric column, or there is no trial with a rate above 0.
+        If the response is no numeric column, or there is no trial with faults.
     """
     from resilience.analysis.anova import anova
     from resilience.analysis.assumptions import assumptions
@@ -44,6 +50,7 @@ def analyse(
     from resilience.analysis.posthoc import posthoc
     from resilience.analysis.table import select
     from resilience.analysis.variances import variances
+    from resilience.analysis.vulnerability import vulnerability
 
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
@@ -52,8 +59,15 @@ def analyse(
     rows = observations.analysed
     if rows.empty:
         raise UnfitObservationsError("there is no trial with a rate above 0 to analyse")
+    layers, bits, layers_bits = (
+        vulnerability(observations.draws, by, critical, alpha, seed)
+        for by in (("layer",), ("bit",), ("layer", "bit"))
+    )
     return Analysis(
         trials=observations.trials,
+        vulnerability_layers=layers,
+        vulnerability_bits=bits,
+        vulnerability_layers_bits=layers_bits,
         descriptives=descriptives(rows, responses, factors, alpha),
         anova=anova(rows, responses, factors, seed),
         anova_oneway=anova_oneway(rows, responses, factors, alpha, seed),
@@ -66,13 +80,21 @@ def analyse(
         factors=factors,
         alpha=alpha,
         seed=seed,
+        critical=critical,
         provenance=observations.provenance,
     )
 
 
 def write_tables(analysis: Analysis, directory: Path) -> None:
-    """Write every table as `NAME.csv`, each whole or not at all; figures in full precision."""
+    """Write every table as `NAME.csv`, each whole or not at all; figures in full precision.
+
+    Tables of an earlier analysis that this one lacks are removed.
+    """
+    from resilience.analysis.model import OPTIONAL
     from resilience.files import replacing
+
+    for name in set(OPTIONAL) - set(analysis.tables):
+        (directory / f"{name}.csv").unlink(missing_ok=True)
 
     for name, table in analysis.tables.items():
         with replacing(directory / f"{name}.csv") as path:

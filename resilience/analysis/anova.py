@@ -14,7 +14,10 @@ COLUMNS = (
     *("response", "effect", "df", "sum_sq", "mean_sq", "F", "p"),
     *("eta_sq_partial", "omega_sq_partial", "p_permutation", "type", "note"),
 )
-FRACTIONS = ("top1_error", "top5_error", "masked_rate", "sdc_rate", "due_rate")
+FRACTIONS = (
+    *("top1_error", "top5_error", "masked_rate", "sdc_rate", "due_rate"),
+    *("sdc5_rate", "sdc10pct_rate", "sdc20pct_rate"),
+)
 """Responses that count images, so that a logit of them exists."""
 COMPARED = (("top1_error", "images"), ("golden_top1_error", "golden_images"))
 """What the logit of `error_increase` is made from."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.typing import LineStyleType
@@ -22,6 +23,9 @@ INK, FAINT, RULE = "#1a1a1a", "#5f6368", "#d5d7da"
 
 # Okabe and Ito's colours without their yellow, which vanishes on white paper.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+PAPER_TO_INK = LinearSegmentedColormap.from_list(
+    "paper_to_ink", ["#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b"]
+)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.6), (1.2, 1.4), (6, 1.5, 1.2, 1.5), (9, 2))
 

@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from resilience.analysis.appearance import (
     FAINT,
+    PAPER_TO_INK,
     categories,
     empty,
     heading,
@@ -23,9 +23,6 @@ from resilience.analysis.wording import number_text
 
 GOLDEN = "golden"
 MANY = 8  # models; more are named below the figure
-PAPER_TO_INK = LinearSegmentedColormap.from_list(
-    "paper_to_ink", ["#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b"]
-)
 
 
 def mean_by_rate(layout: Layout, descriptives: pd.DataFrame, response: str, alpha: float) -> Figure:

@@ -1,16 +1,23 @@
 """All figures of an analysis, as SVG and PNG."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from resilience.analysis import figure_means, figure_residuals, figure_spread
+from resilience.analysis import (
+    figure_means,
+    figure_residuals,
+    figure_spread,
+    figure_vulnerability,
+)
 from resilience.analysis.appearance import Plate, house_style, save
 from resilience.analysis.layout import Layout, layout_of, title_of
 from resilience.analysis.model import RESPONSES, Analysis
-from resilience.analysis.wording import p_text
+from resilience.analysis.vulnerability import subjects
+from resilience.analysis.wording import counted, p_text
 
 Drawing = tuple[str, str, str, Figure]  # stem of the files, title, how to read it
 
@@ -25,7 +32,10 @@ NAMES = (
     "cell_means",
     "residuals",
 )
-"""Stems of the files that a campaign's figures may have."""
+"""Stems of the files that the figures of a campaign's tests may have."""
+
+VULNERABILITY = re.compile(r"vulnerability_(layers|bits|layers_bits)(_\d+)?")
+"""Stems of the others; where there are several networks, they are numbered from the second on."""
 
 
 def draw_figures(analysis: Analysis, directory: Path) -> tuple[Plate, ...]:
@@ -39,7 +49,9 @@ def draw_figures(analysis: Analysis, directory: Path) -> tuple[Plate, ...]:
         for name, title, caption, figure in drawings(analysis):
             svg, png = save(figure, directory, name)
             plates.append(Plate(name, title, caption, svg, png))
-    for name in set(NAMES) - {plate.name for plate in plates}:
+    known = {*NAMES, *(path.stem for path in directory.glob("vulnerability_*"))}
+    mine = {name for name in known if name in NAMES or VULNERABILITY.fullmatch(name)}
+    for name in mine - {plate.name for plate in plates}:
         for suffix in (".svg", ".png"):
             (directory / f"{name}{suffix}").unlink(missing_ok=True)
     return tuple(plates)
@@ -47,6 +59,7 @@ def draw_figures(analysis: Analysis, directory: Path) -> tuple[Plate, ...]:
 
 def drawings(analysis: Analysis) -> Iterator[Drawing]:
     """Make the figures one by one, in the order of the report; needs `house_style`."""
+    yield from _vulnerability(analysis)
     layout = layout_of(analysis)
     response, *others = analysis.responses
     descriptives = _of(layout, analysis.descriptives, response)
@@ -77,7 +90,10 @@ def drawings(analysis: Analysis) -> Iterator[Drawing]:
         f"{' The dashed line is the golden run.' if layout.golden(response) else ''}",
         figure_spread.box_plots(layout, descriptives, response),
     )
-    yield from _deviations(analysis, layout, response)
+    if layout.one_cell:
+        return
+    if not layout.one_rate:
+        yield from _deviations(analysis, layout, response)
     if len(layout.perturbs) > 1:
         yield (
             "interaction",
@@ -99,6 +115,38 @@ def drawings(analysis: Analysis) -> Iterator[Drawing]:
         "variances; a funnel means that spread grows with the mean.",
         figure_residuals.residuals(layout, response, _normality(analysis, response)),
     )
+
+
+def _vulnerability(analysis: Analysis) -> Iterator[Drawing]:
+    """Draw what layers and bits do, network by network."""
+    alpha, critical = analysis.alpha, analysis.critical
+    kinds: dict[str, tuple[str, str, Callable[[pd.DataFrame, str], Figure]]] = {
+        "layers": (
+            "Which layer",
+            "Layers in the order of the network where the results tell it, else of their names. "
+            "Where two intervals do not overlap the layers differ; but of many layers some stand "
+            "out by chance.",
+            lambda rows, name: figure_vulnerability.by_layer(rows, name, alpha),
+        ),
+        "bits": (
+            "Which bit",
+            "Bits from the most significant at the left, as a number is written.",
+            lambda rows, name: figure_vulnerability.by_bit(rows, name, alpha),
+        ),
+        "layers_bits": (
+            "Which bit of which layer",
+            "A cell of few draws can be dark or light by chance; the table has the intervals.",
+            lambda rows, name: figure_vulnerability.by_layer_and_bit(rows, name),
+        ),
+    }
+    meaning = (
+        f"Critical: {counted(critical, 'image')} or more, right without faults, silently wrong."
+    )
+    for kind, (title, caption, draw) in kinds.items():
+        table = getattr(analysis, f"vulnerability_{kind}")
+        for place, (name, rows) in enumerate(subjects(table), start=1):
+            stem = f"vulnerability_{kind}" + (f"_{place}" if place > 1 else "")
+            yield stem, f"{title}: {name}", f"{caption} {meaning}", draw(rows, name)
 
 
 def _deviations(analysis: Analysis, layout: Layout, response: str) -> Iterator[Drawing]:

@@ -6,28 +6,42 @@ from dataclasses import dataclass
 from resilience.analysis.document import Finding
 from resilience.analysis.findings_means import agreement, means
 from resilience.analysis.findings_spread import power, spread
+from resilience.analysis.findings_vulnerability import vulnerability
 from resilience.analysis.layout import Layout, layout_of
-from resilience.analysis.model import ROLES, Analysis
+from resilience.analysis.model import COUNTED_ROLES, ROLES, Analysis
 from resilience.analysis.wording import counted, listing
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found of spread, of means, where tests disagree, and how far all this reaches."""
+    """What was found of layers and bits, of spread, of means, where tests disagree, and the limits.
 
+    Attributes
+    ----------
+    vulnerability
+        Empty unless there are layers or bits to compare.
+    """
+
+    vulnerability: tuple[Finding, ...]
     spread: tuple[Finding, ...]
     means: tuple[Finding, ...]
     agreement: tuple[Finding, ...]
     caution: tuple[Finding, ...]
+
+    @property
+    def headlines(self) -> tuple[Finding, ...]:
+        """What a command says when an analysis is done."""
+        return (*self.vulnerability, *self.spread, *self.means)
 
 
 def find(analysis: Analysis) -> Findings:
     """Say what an analysis found."""
     layout = layout_of(analysis)
     return Findings(
-        spread=tuple(spread(analysis, layout)),
+        vulnerability=tuple(vulnerability(analysis, layout)),
+        spread=() if layout.one_rate else tuple(spread(analysis, layout)),
         means=tuple(means(analysis, layout)),
-        agreement=tuple(agreement(analysis)),
+        agreement=() if layout.one_cell else tuple(agreement(analysis)),
         caution=tuple(_caution(analysis, layout)),
     )
 
@@ -43,16 +57,19 @@ def what_was_analysed(analysis: Analysis) -> str:
     ]
     golden = len(layout.golden_runs)
     runs = f" and {counted(golden, 'golden run')}" if golden else ""
-    return f"{counted(len(layout.trials), 'trial')}{runs}: {listing(crossing)}"
+    draws = analysis.provenance.get("draws", 0)
+    drawn = f" with {draws:,} draws of faults" if draws > len(layout.trials) else ""
+    return f"{counted(len(layout.trials), 'trial')}{drawn}{runs}: {listing(crossing)}"
 
 
 def _caution(analysis: Analysis, layout: Layout) -> Iterator[Finding]:
-    if analysis.factors == ROLES:
+    if analysis.factors in (ROLES, COUNTED_ROLES):
         yield Finding(
             "The p values speak of fault draws on these weights and these images.",
             "Other weights of the same architecture, or other images, are other experiments.",
         )
-    yield from power(analysis)
+    if not layout.one_cell:
+        yield from power(analysis)
     kinds = analysis.problems["kind"].value_counts(sort=False)
     if len(kinds):
         each = listing([f"{count} {kind}" for kind, count in kinds.items()])

@@ -10,12 +10,21 @@ from resilience.analysis.wording import listing, number_text, p_text, short_expo
 
 MANY = 8  # models; of more, only the extremes are told
 LOGIT = "_logit"
+ONE_CELL = (
+    "All trials are of one cell of the design: analysis of variance and tests for equal variances "
+    "have nothing to compare, and are left out."
+)
 
 
 def means(analysis: Analysis, layout: Layout) -> Iterator[Finding]:
     """Say how the response grows with the rate, what differs from golden, and the effects."""
     yield from _growth(analysis, layout)
     yield from _against_golden(analysis)
+    if layout.one_cell:
+        yield Finding(ONE_CELL)
+        return
+    if layout.one_rate:
+        yield Finding(f"All trials are {layout.at(layout.rates[0])}: no variances to compare.")
     for response in reversed(analysis.responses):  # the one about resilience first
         yield from _effects(analysis, response)
 
@@ -52,7 +61,7 @@ def _growth(analysis: Analysis, layout: Layout) -> Iterator[Finding]:
     rises = []
     for model in layout.models:
         own = table[table["model"] == model].set_index("frate")["mean"]
-        steps = [(f"at {rate}", float(own[rate])) for rate in layout.rates if rate in own.index]
+        steps = [(layout.at(rate), float(own[rate])) for rate in layout.rates if rate in own.index]
         if model in golden:
             steps.insert(0, ("(golden)", golden[model]))
         if len(steps) > 1:

@@ -105,7 +105,10 @@ def _change(deviations: pd.DataFrame, layout: Layout) -> str:
     if first == last or not {first, last} <= set(sd.index):
         return ""
     what = "Standard deviation" + (" after centring" if len(layout.perturbs) > 1 else "")
-    return f"{what}: {number_text(sd[first])} at {first}, {number_text(sd[last])} at {last}. "
+    return (
+        f"{what}: {number_text(sd[first])} {layout.at(first)}, "
+        f"{number_text(sd[last])} {layout.at(last)}. "
+    )
 
 
 def _normality(analysis: Analysis, layout: Layout, model: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from resilience.analysis.draws import draw_rows, format_of
 from resilience.analysis.model import UnfitObservationsError
 from resilience.identity import canonical_json
 from resilience.results import (
@@ -14,6 +15,7 @@ from resilience.results import (
     RESULT_FILE,
     DamagedResultError,
     Result,
+    exact_faults,
     find_results,
     read_result,
 )
@@ -32,16 +34,22 @@ class Gathered:
     ----------
     rows
         One mapping per result, without the columns that follow from others.
+    draws
+        One mapping per draw of faults.
+    orders
+        Lists of struck layers, each in the order of the network, by model.
     failed
         Factors of the trials that ended with a failure.
     problems
         Path, kind and reason.
     provenance
-        `campaigns`, `results`, `weights_sha256` by model, `images_sha256` by both, the
+        `campaigns`, `results`, `draws`, `weights_sha256` by model, `images_sha256` by both, the
         distinct values of every parameter and of every other entry of the results' provenance.
     """
 
     rows: Sequence[Mapping[str, Any]]
+    draws: Sequence[Mapping[str, Any]]
+    orders: Mapping[str, set[tuple[str, ...]]]
     failed: Sequence[Mapping[str, Any]]
     problems: Sequence[Problem]
     provenance: Mapping[str, Any]
@@ -57,6 +65,8 @@ def gather(paths: Sequence[Path]) -> Gathered:
         weights or in the images of one model.
     """
     rows: list[Mapping[str, Any]] = []
+    draws: list[Mapping[str, Any]] = []
+    orders: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
     problems: list[Problem] = []
     failed: list[Mapping[str, Any]] = []
     seen: dict[str, Path] = {}
@@ -69,17 +79,19 @@ def gather(paths: Sequence[Path]) -> Gathered:
         for path in find_results(directory):
             try:
                 result = read_result(path)
-                row = _row(campaign, result)
+                row, drawn = _row(campaign, result), list(draw_rows(result))
             except (DamagedResultError, KeyError, TypeError, OSError) as error:
                 problems.append((str(path), "damaged", _one_line(error)))
                 continue
             readable = True
-            first = seen.setdefault(canonical_json([result.trial, result.parameters]), path)
+            first = seen.setdefault(_identity(result), path)
             if first is not path:
                 problems.append((str(path), "duplicate", f"the same trial as {first}"))
                 continue
             rows.append(row)
-            provenance.add(campaign, result)
+            draws.extend(drawn)
+            orders[result.trial["model"]].add(tuple(result.faults["by_layer"]))
+            provenance.add(campaign, result, len(drawn))
         for path in sorted(directory.rglob(FAILURE_FILE)):
             if not path.with_name(RESULT_FILE).exists():
                 trial, reason = _failure(path)
@@ -88,7 +100,15 @@ def gather(paths: Sequence[Path]) -> Gathered:
         if not readable:
             raise UnfitObservationsError(f"no readable {RESULT_FILE} below {directory}")
     problems.extend(provenance.mixed())
-    return Gathered(rows, failed, problems, provenance.summary())
+    return Gathered(rows, draws, orders, failed, problems, provenance.summary())
+
+
+def _identity(result: Result) -> str:
+    """Equal for results of the same faults: those of a list are the same in every replica."""
+    trial = dict(result.trial)
+    if "from" in result.parameters.get("faults", {}):
+        del trial["replica"], trial["seed"]
+    return canonical_json([trial, result.parameters])
 
 
 def _row(campaign: str, result: Result) -> dict[str, Any]:
@@ -98,7 +118,8 @@ def _row(campaign: str, result: Result) -> dict[str, Any]:
         "kind": "trial",
         "campaign": campaign,
         **{name: trial[name] for name in names},
-        "frate": float(trial["frate"]),
+        "frate": None if trial["frate"] is None else float(trial["frate"]),
+        "faults": exact_faults(trial, result.parameters, result.faults),
         **result.corrupted,
         **{f"golden_{name}": result.golden[name] for name in GOLDEN_FIGURES},
     }
@@ -108,7 +129,9 @@ def _failure(path: Path) -> tuple[Mapping[str, Any], str]:
     try:
         document = json.loads(path.read_bytes())
         trial = document["trial"]
-        return {**trial, "frate": float(trial["frate"])}, _one_line(document["reason"])
+        rate = trial["frate"]
+        level = {"frate": None if rate is None else float(rate)}
+        return {**trial, **level}, _one_line(document["reason"])
     except (ValueError, KeyError, TypeError, OSError) as error:
         return {}, f"{FAILURE_FILE} is not whole: {_one_line(error)}"
 
@@ -123,6 +146,7 @@ class _Provenance:
     def __init__(self) -> None:
         self.campaigns: list[str] = []
         self.results = 0
+        self.draws = 0
         self.weights: dict[str, str] = {}
         self.images: dict[str, str] = {}
         self.constants: defaultdict[str, set[Any]] = defaultdict(set)
@@ -132,20 +156,26 @@ class _Provenance:
         self.started: list[str] = []
         self.seconds = 0.0
 
-    def add(self, campaign: str, result: Result) -> None:
+    def add(self, campaign: str, result: Result, draws: int) -> None:
         trial, provenance = result.trial, dict(result.provenance)
         if campaign not in self.campaigns:
             self.campaigns.append(campaign)
         self.results += 1
+        self.draws += draws
         _agree(self.weights, "weights", trial["model"], provenance.pop("weights_sha256", None))
         # As the model sees them: one model's are larger than another's.
         seen = f"{trial['dataset']} for {trial['model']}"
         _agree(self.images, "images", seen, provenance.pop("images_sha256", None))
         for name in ("dataset", "sites", "precision"):
             self.constants[name].add(trial.get(name))
+        self.constants["format"].add(format_of(result))
         for name, value in result.parameters.items():
             text = canonical_json(value)
             self.parameters[name][text] = value
+            if name == "settings":
+                text = canonical_json({k: v for k, v in value.items() if k != "format"})
+            if name == "faults" and "count" in value:
+                continue  # a factor
             self.by_cell[name, trial["model"], trial["perturb"]].add(text)
         self.started.append(str(provenance.pop("started", "")))
         self.seconds += float(provenance.pop("seconds", None) or 0.0)
@@ -168,6 +198,7 @@ class _Provenance:
         return {
             "campaigns": self.campaigns,
             "results": self.results,
+            "draws": self.draws,
             "weights_sha256": dict(sorted(self.weights.items())),
             "images_sha256": dict(sorted(self.images.items())),
             "parameters": {name: list(v.values()) for name, v in sorted(self.parameters.items())},

@@ -1,8 +1,9 @@
 """An analysis as figures and report read it: one set of names, and levels in order.
 
 A table of the user's own keeps its own factor names; here the first factor is always `model` (the
-group), the second `frate` (the level), the third `perturb` (the treatment). A factor that the
-analysis does not have is a column of empty names, so that one to three factors read alike.
+group), the second `frate` (the level, a number of faults too), the third `perturb` (the treatment).
+A factor that the analysis does not have is a column of empty names, so that one to three factors
+read alike.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,10 +24,23 @@ RESPONSE_TITLES = {
     "masked_rate": ("Masked", "fraction of images"),
     "sdc_rate": ("Silent data corruption", "fraction of images"),
     "due_rate": ("Detectable uncorrected errors", "fraction of images"),
+    "sdc5_rate": ("SDC-5", "fraction of images"),
+    "sdc10pct_rate": ("SDC-10 %", "fraction of images"),
+    "sdc20pct_rate": ("SDC-20 %", "fraction of images"),
+    "changed_correct": ("Correct predictions changed silently", "images"),
 }
 
-FACTOR_PLURALS = {"model": "models", "frate": "failure rates", "perturb": "perturbations"}
-FACTOR_TITLES = {"frate": "failure rate (faults per weight)", "perturb": "perturbation"}
+FACTOR_PLURALS = {
+    "model": "models",
+    "frate": "failure rates",
+    "faults": "numbers of faults",
+    "perturb": "perturbations",
+}
+FACTOR_TITLES = {
+    "frate": "failure rate (faults per weight)",
+    "faults": "number of faults",
+    "perturb": "perturbation",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,22 @@ class Layout:
             FACTOR_PLURALS.get(name, f"levels of {name}") for name in self.names
         )
         return model, frate, perturb
+
+    @property
+    def one_cell(self) -> bool:
+        """Whether all trials are of one cell, so that there are no means to compare."""
+        return self.one_rate and len(self.models) == len(self.perturbs) == 1
+
+    @property
+    def one_rate(self) -> bool:
+        """Whether all trials are of one level, so that there is no spread to compare."""
+        return len(self.rates) == 1
+
+    def at(self, rate: str) -> str:
+        """Say at which level something is: `at 1e-5`, `with 10 faults`."""
+        if self.names[1] != "faults":
+            return f"at {rate}"
+        return f"with {rate} fault" if rate == "1" else f"with {rate} faults"
 
     def table(self, table: pd.DataFrame) -> pd.DataFrame:
         """Rename a table's factor columns to model, frate and perturb, their levels as texts."""

@@ -7,16 +7,23 @@ from typing import Any
 import pandas as pd
 
 from resilience.analysis.appearance import Plate
-from resilience.analysis.document import Block, Bullets, Document, Grid, Section
+from resilience.analysis.document import Block, Bullets, Document, Finding, Grid, Section
+from resilience.analysis.figures import VULNERABILITY
 from resilience.analysis.findings import Findings, find, what_was_analysed
-from resilience.analysis.model import ROLES, Analysis
+from resilience.analysis.layout import layout_of
+from resilience.analysis.model import OPTIONAL, ROLES, Analysis
 from resilience.analysis.publication import CHOICES, COLUMNS, PUBLICATION
 from resilience.analysis.report_html import to_html
 from resilience.analysis.report_markdown import to_markdown
+from resilience.analysis.vulnerability import SUBJECT
 from resilience.files import replacing
 
+RANKED = {
+    "vulnerability_layers": "Layers, the most vulnerable first",
+    "vulnerability_bits": "Bits, the most vulnerable first",
+}
 CAPTIONS = {
-    "variances": "Tests for equal variances over the rates, per model.",
+    "variances": "Tests for equal variances over the levels, per group.",
     "sd_intervals": "Intervals for the standard deviations. Those of the multiple-comparisons "
     "method are for comparing: where two do not overlap, the standard deviations differ.",
     "descriptives": "Descriptive statistics, by model and rate and by full cell.",
@@ -25,7 +32,11 @@ CAPTIONS = {
     "posthoc": "Pairs of groups, and every cell against golden.",
     "assumptions": "Normality of residuals, ratio of standard deviations, and power.",
     "trials": "All trials and golden runs.",
+    "vulnerability_layers_bits": "Every bit of every layer.",
 }
+OF_SEVERAL_RATES = ("variances", "sd_intervals")
+OF_SEVERAL_CELLS = (*OF_SEVERAL_RATES, "anova", "anova_oneway", "assumptions")
+"""Tables that compare levels, and cells."""
 
 
 def write_report(analysis: Analysis, figures: Sequence[Plate], directory: Path) -> Path:
@@ -46,9 +57,22 @@ def write_report(analysis: Analysis, figures: Sequence[Plate], directory: Path) 
 
 def compose(analysis: Analysis, figures: Sequence[Plate]) -> Document:
     """Put a report together."""
+    found = find(analysis)
+    leading = [plate for plate in figures if VULNERABILITY.fullmatch(plate.name)]
+    ranked = tuple(_ranked(analysis))
+    lead = Section(
+        "vulnerability",
+        "Which layer, which bit",
+        (*_bullets({"What was found": found.vulnerability}), *leading, *ranked),
+    )
     sections = [
-        Section("findings", "What was found", tuple(_bullets(find(analysis)))),
-        Section("figures", "Figures", tuple(figures)),
+        *([lead] if ranked else []),
+        Section(
+            "findings",
+            "What the tests found" if ranked else "What was found",
+            tuple(_bullets(_of_tests(found))),
+        ),
+        Section("figures", "Figures", tuple(plate for plate in figures if plate not in leading)),
         Section("tables", "Tables", tuple(_tables(analysis))),
         Section("provenance", "Provenance", _provenance(analysis)),
     ]
@@ -62,26 +86,53 @@ def compose(analysis: Analysis, figures: Sequence[Plate]) -> Document:
     return Document(title, f"{what_was_analysed(analysis)}.", tuple(sections))
 
 
-def _bullets(findings: Findings) -> Iterator[Bullets]:
-    for heading, found in (
-        ("Spread", findings.spread),
-        ("Means", findings.means),
-        ("Do the tests agree?", findings.agreement),
-        ("How far this reaches", findings.caution),
-    ):
+def _of_tests(findings: Findings) -> dict[str, tuple[Finding, ...]]:
+    return {
+        "Spread": findings.spread,
+        "Means": findings.means,
+        "Do the tests agree?": findings.agreement,
+        "How far this reaches": findings.caution,
+    }
+
+
+def _bullets(findings: Mapping[str, tuple[Finding, ...]]) -> Iterator[Bullets]:
+    for heading, found in findings.items():
         if found:
             yield Bullets(heading, found)
 
 
+def _ranked(analysis: Analysis) -> Iterator[Grid]:
+    """The tables of layers and bits that there are, by rank within each network."""
+    for name, caption in RANKED.items():
+        rows = analysis.tables.get(name)
+        if rows is not None:
+            ordered = rows.sort_values([*SUBJECT, "rank"], kind="stable", ignore_index=True)
+            shown = _with_entries(ordered)
+            same = [name for name in SUBJECT if len(shown[name].unique()) == 1]
+            shown = shown.drop(columns=same)
+            shown.insert(0, "rank", shown.pop("rank"))
+            values = ", ".join(str(rows[name].iloc[0]) for name in same)
+            yield Grid(name, f"{caption}{f' ({values})' if values else ''}.", shown)
+
+
+def _with_entries(rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the columns without entries."""
+    said = rows.map(lambda value: not pd.isna(value) and value != "").any()
+    return rows.loc[:, said]
+
+
 def _tables(analysis: Analysis) -> Iterator[Block]:
     yield "A heading sorts its table. Columns without entries are left out; the CSV files have all."
+    layout = layout_of(analysis)
+    idle = OF_SEVERAL_CELLS if layout.one_cell else OF_SEVERAL_RATES if layout.one_rate else ()
     for name, caption in CAPTIONS.items():
+        if name not in analysis.tables or name in idle:
+            continue
         rows = analysis.tables[name]
         if rows.empty:
             yield f"{caption} There are none."
             continue
-        said = rows.map(lambda value: not pd.isna(value) and value != "").any()
-        yield Grid(name, caption, rows.loc[:, said], analysis.factors)
+        yield Grid(name, caption, _with_entries(rows), analysis.factors)
 
 
 def _provenance(analysis: Analysis) -> tuple[Block, ...]:
@@ -89,7 +140,8 @@ def _provenance(analysis: Analysis) -> tuple[Block, ...]:
         ("responses", ", ".join(analysis.responses)),
         ("factors", ", ".join(analysis.factors)),
         ("alpha", f"{analysis.alpha:g}"),
-        ("seed of permutations and simulations", str(analysis.seed)),
+        *([("critical", str(analysis.critical))] if analysis.tables.keys() & set(OPTIONAL) else []),
+        ("seed of permutations, simulations and resampling", str(analysis.seed)),
         *(
             (name, ", ".join(map(str, analysis.trials[name].unique())))
             for name in ("dataset", "sites")

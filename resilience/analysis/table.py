@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from resilience.analysis import descriptives, intervals, variances
+from resilience.analysis.draws import draws_table
 from resilience.analysis.gathering import GOLDEN_FIGURES, Gathered, gather
 from resilience.analysis.model import (
+    COUNTED_ROLES,
     PROBLEM_COLUMNS,
     RESPONSES,
     ROLES,
@@ -21,11 +23,14 @@ from resilience.analysis.model import (
 )
 
 COLUMNS = (
-    *("kind", "campaign", "model", "dataset", "sites", "perturb", "frate", "seed", "replica"),
-    *(*GOLDEN_FIGURES, "masked_rate", "sdc_rate", "due_rate"),
+    *("kind", "campaign", "model", "dataset", "sites", "perturb", "frate", "faults"),
+    *("seed", "replica", *GOLDEN_FIGURES, "masked_rate", "sdc_rate", "due_rate"),
+    *("sdc5_rate", "sdc10pct_rate", "sdc20pct_rate", "changed_correct"),
     *(f"golden_{name}" for name in GOLDEN_FIGURES),
     "error_increase",
 )
+SOMETIMES = ("frate", "faults", "sdc5_rate", "sdc10pct_rate", "sdc20pct_rate", "changed_correct")
+"""Columns that only some results have entries for."""
 RESERVED = frozenset((*descriptives.COLUMNS, *intervals.COLUMNS, *variances.COLUMNS))
 """Columns of the tables that have columns of the factors too."""
 
@@ -33,9 +38,10 @@ RESERVED = frozenset((*descriptives.COLUMNS, *intervals.COLUMNS, *variances.COLU
 def read_campaigns(paths: Sequence[Path]) -> Observations:
     """Observations of one or several campaign directories.
 
-    A golden run (`frate` 0, one row per model and dataset) stands before the trials. What is
-    damaged, failed, missing from the crossing, there twice, or pooled though it differs is listed
-    in `problems`.
+    A golden run (`frate` 0, one row per model and dataset) stands before the trials. `faults` is
+    the exact number of faults of a trial that has one instead of a rate; it is the level where all
+    trials have one, and where some have, these are in no test. What is damaged, failed, missing
+    from the crossing, there twice, or pooled though it differs is listed in `problems`.
 
     Raises
     ------
@@ -45,17 +51,21 @@ def read_campaigns(paths: Sequence[Path]) -> Observations:
     """
     gathered = gather(paths)
     trials = _with_increase(pd.DataFrame(gathered.rows, columns=list(COLUMNS)))
-    struck = trials[trials["frate"] > 0].assign(kind="trial")
+    trials = trials.astype(dict.fromkeys(SOMETIMES, float))  # without any they are no numbers
+    struck = trials[(trials["frate"] > 0) | (trials["faults"] > 0)].assign(kind="trial")
     golden, disagreeing = _golden_rows(trials)
-    missing = _missing(struck, gathered) if len(struck) else []
-    order = ["model", "dataset", "sites", "frate", "perturb", "seed", "replica", "campaign"]
+    factors = _roles(struck)
+    missing = _missing(struck, gathered, factors[1]) if len(struck) else []
+    order = ["model", "dataset", "sites", "frate", "faults", "perturb", "seed", "replica"]
+    order.append("campaign")
     rows = pd.concat([golden, struck.sort_values(order, kind="stable")], ignore_index=True)
     return Observations(
         trials=_typed(rows),
-        factors=ROLES,
+        factors=factors,
         responses=RESPONSES,
         problems=_problems([*gathered.problems, *missing, *disagreeing]),
         provenance=gathered.provenance,
+        draws=draws_table(gathered.draws, gathered.orders),
     )
 
 
@@ -79,7 +89,7 @@ def read_csv(
     present = tuple(name for name in RESPONSES if name in rows)
     observations = Observations(
         trials=_typed(rows),
-        factors=ROLES,
+        factors=_roles(rows),
         responses=present or RESPONSES,
         problems=_problems([]),
         provenance={"file": path.name},
@@ -90,7 +100,7 @@ def read_csv(
 def select(
     observations: Observations, response: str | None = None, factors: Sequence[str] | None = None
 ) -> Observations:
-    """Choose another response or other factors; rows that lack a factor go, and are listed.
+    """Choose another response or other factors; rows that lack one are in no test, and listed.
 
     Raises
     ------
@@ -104,7 +114,8 @@ def select(
     _refuse(rows, responses, chosen)
     golden = rows["kind"] == "golden" if "kind" in rows else pd.Series(False, index=rows.index)
     nameless = rows[list(chosen)].isna().any(axis=1) & ~golden
-    lacking = {f"a factor ({', '.join(chosen)})": nameless} | {
+    counted = nameless & _counted(rows) if "frate" in chosen else nameless & False
+    lacking = {f"a factor ({', '.join(chosen)})": nameless & ~counted} | {
         f"the response {name}": rows[name].isna() & ~golden & ~nameless for name in responses
     }
     problems = [
@@ -112,15 +123,31 @@ def select(
         for what, count in ((what, int(rows.sum())) for what, rows in lacking.items())
         if count
     ]
+    if counted.any():
+        which = f"{int(counted.sum())} trials with an exact number of faults"
+        problems.append(("", "mixed", f"{which} are in no test: the others have a rate"))
     return replace(
         observations,
-        trials=rows[~nameless].reset_index(drop=True),
         factors=chosen,
         responses=responses,
         problems=pd.concat(
             [observations.problems, _problems(problems)], ignore_index=True
         ).drop_duplicates(ignore_index=True),
     )
+
+
+def _counted(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Mark the trials of a campaign that have a number of faults instead of a rate."""
+    if not {"frate", "faults"} <= set(rows):
+        return pd.Series(False, index=rows.index)
+    return rows["frate"].isna() & rows["faults"].notna()
+
+
+def _roles(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Factors of a campaign, given its rows, golden runs among them or not."""
+    if not _counted(rows).any() or (rows["frate"].notna() & (rows["frate"] != 0)).any():
+        return ROLES
+    return COUNTED_ROLES
 
 
 def _refuse(rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str]) -> None:
@@ -175,9 +202,10 @@ def _golden_rows(trials: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, st
     return pd.concat(rows, ignore_index=True).reindex(columns=list(COLUMNS)), problems
 
 
-def _missing(trials: pd.DataFrame, gathered: Gathered) -> list[tuple[str, str, str]]:
+def _missing(trials: pd.DataFrame, gathered: Gathered, level: str) -> list[tuple[str, str, str]]:
     """List what the crossing of all that was seen lacks, one line per cell."""
-    factors = ["dataset", "sites", "model", "perturb", "frate"]
+    factors = ["dataset", "sites", "model", "perturb", level]
+    trials = trials.dropna(subset=[level])
     draws = set(zip(trials["seed"], trials["replica"], strict=True))
     seen: defaultdict[tuple[Any, ...], set[Any]] = defaultdict(set)
     for *cell, seed, replica in trials[[*factors, "seed", "replica"]].itertuples(index=False):
@@ -188,18 +216,19 @@ def _missing(trials: pd.DataFrame, gathered: Gathered) -> list[tuple[str, str, s
     for place in product(*(sorted(trials[name].unique()) for name in factors)):
         absent = sorted(draws - seen[place])
         if absent:
-            _, _, model, perturb, frate = place
+            _, _, model, perturb, value = place
+            where = repr(float(value)) if level == "frate" else f"faults={int(value)}"
             replicas = ", ".join(str(replica) for _, replica in absent[:10])
             more = ", ..." if len(absent) > 10 else ""
             reason = f"{len(absent)} of {len(draws)} replicas: {replicas}{more}"
-            problems.append((f"{model}/{perturb}/{float(frate)!r}", "missing", reason))
+            problems.append((f"{model}/{perturb}/{where}", "missing", reason))
     return problems
 
 
 def _typed(rows: pd.DataFrame) -> pd.DataFrame:
     """Make counts integers that may be absent, and absent names empty."""
-    counts = [name for name in ("seed", "replica", "images", "golden_images") if name in rows]
-    whole = [name for name in counts if pd.api.types.is_numeric_dtype(rows[name].dtype)]
+    counts = ("seed", "replica", "images", "golden_images", "faults", "changed_correct")
+    whole = [name for name in counts if name in rows and _whole(rows[name])]
     names = [name for name in ("campaign", "dataset", "sites") if name in rows]
     rows = rows.astype(dict.fromkeys(whole, "Int64"))
     rows = rows.assign(**{name: rows[name].fillna("") for name in names})
@@ -207,6 +236,12 @@ def _typed(rows: pd.DataFrame) -> pd.DataFrame:
         golden = (rows["kind"] == "golden") & rows["perturb"].isna()
         rows = rows.assign(perturb=rows["perturb"].astype(object).mask(golden, ""))
     return rows
+
+
+def _whole(column: "pd.Series[Any]") -> bool:
+    """Whether all values that a column has are whole numbers."""
+    numeric = pd.api.types.is_numeric_dtype(column.dtype)
+    return numeric and not (column.dropna().astype(float) % 1).any()
 
 
 def _problems(rows: Sequence[tuple[str, str, str]]) -> pd.DataFrame:

@@ -1,6 +1,8 @@
-"""Results of a campaign that never ran: 3 models, 3 rates, 2 perturbations, 10 replicas."""
+"""Results of campaigns that never ran: by rate, and of single faults by layer and bit."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -66,11 +68,94 @@ def make_result(model: str, rate: float, perturb: str, replica: int, wrong: int)
     )
 
 
+def make_draw(
+    number: int, layer: str | None, bit: int | None, harm: float, faults: int = 1
+) -> dict[str, object]:
+    """A draw that silently changes a fraction of the images, half of it from right to wrong."""
+    changed = round(harm * IMAGES)
+    return {
+        "draw": number,
+        "layer": layer,
+        "bit": bit,
+        "faults": faults,
+        "images": IMAGES,
+        "top1_error": 0.2 + changed // 2 / IMAGES,
+        "top5_error": 0.1,
+        "mean_cross_entropy": 0.9,
+        "masked_rate": (IMAGES - changed) / IMAGES,
+        "sdc_rate": changed / IMAGES,
+        "due_rate": 0.0,
+        "sdc5_rate": changed // 4 / IMAGES,
+        "sdc10pct_rate": changed / IMAGES,
+        "sdc20pct_rate": changed // 2 / IMAGES,
+        "changed_correct": changed // 2,
+    }
+
+
+def of_draws(
+    draws: Sequence[dict[str, object]],
+    model: str = "vgg19",
+    perturb: str = "bitflip",
+    replica: int = 0,
+    number_format: str = "float32",
+    count: int = 1,
+) -> Result:
+    """A trial with an exact number of faults and several draws, its figures their means."""
+    plain = make_result(model, 1e-5, perturb, replica, 200)
+    settings = {"optimise": True, "compile": False}
+    if number_format != "float32":
+        settings["format"] = number_format
+    means = {
+        name: float(np.mean([draw[name] for draw in draws]))
+        for name in draws[0]
+        if name not in ("draw", "layer", "bit", "faults", "images")
+    }
+    struck = dict(Counter(draw["layer"] for draw in draws if draw["layer"]))
+    trial = {**plain.trial, "frate": None}
+    parameters = {"faults": {"count": count}, "settings": settings}
+    return replace(
+        plain,
+        trial=trial,
+        parameters=parameters,
+        fingerprint=digest({"trial": trial, "parameters": parameters}),
+        faults={"population": 10**7, "count": count, "by_layer": struck},
+        corrupted={"images": IMAGES, **means},
+        draws=draws,
+    )
+
+
+def layers_and_bits(
+    layers: Sequence[str],
+    bits: Sequence[int],
+    each: int,
+    replicas: int = 2,
+    seed: int = 0,
+    **trial: str,
+) -> Iterable[Result]:
+    """Trials of single faults, so many in each bit of each layer: high exponent bits do harm.
+
+    Of the layers the first are hit worst, and one draw differs from another.
+    """
+    rng = np.random.default_rng(seed)
+    for replica in range(replicas):
+        draws = []
+        for place, layer in enumerate(layers):
+            for bit in bits:
+                for _ in range(each):
+                    weight = 0.9 * np.exp(-(30 - bit)) if bit < 31 else 0.003
+                    weight /= 1 + 5 * place / len(layers)
+                    harm = float(weight * rng.beta(0.5, 1.0)) * float(rng.random() < 0.6)
+                    draws.append(make_draw(len(draws), layer, bit, min(harm, 1.0)))
+        yield of_draws(draws, replica=replica, **trial)
+
+
 def trial_directory(campaign: Path, result: Result) -> Path:
     """Where a campaign keeps a trial."""
     trial = result.trial
     name = f"replica-{trial['replica']}-{result.fingerprint[:8]}"
-    return campaign / trial["model"] / trial["perturb"] / repr(trial["frate"]) / name
+    rate = trial["frate"]
+    level = f"faults-{result.faults['count']}" if rate is None else repr(rate)
+    return campaign / trial["model"] / trial["perturb"] / level / name
 
 
 def plausible_results(seed: int = 0) -> Iterable[Result]:

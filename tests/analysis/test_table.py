@@ -9,14 +9,17 @@ import pytest
 import synthetic
 
 from resilience.analysis import analyse
+from resilience.analysis.findings import find
 from resilience.analysis.layout import layout_of
 from resilience.analysis.model import Observations, UnfitObservationsError
 from resilience.analysis.table import RESERVED, read_campaigns, read_csv, select
+from resilience.results import write_result
 
 COLUMNS = (
-    "kind,campaign,model,dataset,sites,perturb,frate,seed,replica,images,top1_error,top5_error,"
-    "mean_cross_entropy,masked_rate,sdc_rate,due_rate,golden_images,golden_top1_error,"
-    "golden_top5_error,golden_mean_cross_entropy,error_increase"
+    "kind,campaign,model,dataset,sites,perturb,frate,faults,seed,replica,images,top1_error,"
+    "top5_error,mean_cross_entropy,masked_rate,sdc_rate,due_rate,sdc5_rate,sdc10pct_rate,"
+    "sdc20pct_rate,changed_correct,golden_images,golden_top1_error,golden_top5_error,"
+    "golden_mean_cross_entropy,error_increase"
 )
 
 
@@ -175,6 +178,83 @@ def test_trials_that_differ_beside_the_factors_are_pointed_out(tmp_path: Path) -
     assert reasons == [
         "trials that differ in sites are pooled: paper, uniform",
         "trials differ in high: 1.0, 2.0",
+    ]
+
+
+def counted(faults: int, replica: int, harm: float = 0.02, **trial: str) -> synthetic.Result:
+    draw = synthetic.make_draw(0, None, None, harm, faults)
+    return synthetic.of_draws([draw], replica=replica, count=faults, **trial)
+
+
+def test_exact_numbers_of_faults_take_the_place_of_rates(tmp_path: Path) -> None:
+    results = [
+        counted(faults, replica, 0.01 * faults * (replica + 1), model=model)
+        for model in ("resnet50", "vgg19")
+        for faults in (1, 2, 10)
+        for replica in range(4)
+        if (model, faults, replica) != ("vgg19", 10, 3)
+    ]
+    directory = synthetic.save(tmp_path / "c", results)
+    failed = synthetic.trial_directory(directory, counted(2, 7))
+    failed.mkdir(parents=True)
+    trial = {**results[0].trial, "model": "vgg19", "faults": 2, "replica": 7}
+    (failed / "failure.json").write_text(json.dumps({"trial": trial, "reason": "no memory"}))
+    observations = read_campaigns([directory])
+    assert observations.factors == ("model", "faults", "perturb")
+    assert observations.problems.to_numpy().tolist() == [
+        [str(failed), "failed", "no memory"],
+        ["vgg19/bitflip/faults=10", "missing", "1 of 4 replicas: 3"],
+    ]
+    analysed = observations.analysed
+    assert analysed["frate"].isna().all()
+    assert analysed["faults"].dtype == "int64"
+    assert analysed["sdc5_rate"].notna().all()
+    analysis = analyse(observations)
+    assert analysis.anova["effect"].tolist()[:3] == ["model", "faults", "perturb"]
+    assert analysis.variances.query("test == 'brown_forsythe'")["p"].notna().all()
+    layout = layout_of(analysis)
+    assert layout.rates == ("1", "2", "10")
+    assert layout.titles[1] == "number of faults"
+    said = " ".join(finding.claim for finding in find(analysis).means)
+    assert "with 1 fault, " in said
+    assert "with 10 faults" in said
+    observations.trials.to_csv(tmp_path / "trials.csv", index=False)
+    again = analyse(read_csv(tmp_path / "trials.csv"))
+    pd.testing.assert_frame_equal(again.variances, analysis.variances, check_dtype=False)
+
+
+def test_trials_without_a_rate_are_in_no_test_of_those_with_one(tmp_path: Path) -> None:
+    results = [*few(4), counted(3, 0), counted(3, 1)]
+    observations = read_campaigns([synthetic.save(tmp_path / "c", results)])
+    assert observations.factors == ("model", "frate", "perturb")
+    analysis = analyse(observations)
+    reason = "2 trials with an exact number of faults are in no test: the others have a rate"
+    assert analysis.problems.to_numpy().tolist() == [["", "mixed", reason]]
+    assert len(observations.analysed) == 4
+    assert analysis.trials["faults"].dropna().tolist() == [3, 3]
+
+
+def test_a_list_of_faults_counts_its_faults_and_is_the_same_in_every_replica(
+    tmp_path: Path,
+) -> None:
+    def listed(replica: int, sha256: str) -> synthetic.Result:
+        plain = counted(3, replica)
+        return replace(plain, parameters={**plain.parameters, "faults": {"from": sha256}})
+
+    directory = tmp_path / "c"
+    for number, letter in enumerate("aab"):
+        write_result(directory / str(number), listed(number, letter * 64), "layer\n")
+    observations = read_campaigns([directory])
+    assert observations.analysed["faults"].tolist() == [3, 3]
+    assert kinds(observations) == ["duplicate", "mixed"]
+    assert len(observations.draws) == 2
+
+
+def test_other_storage_is_pointed_out_once(tmp_path: Path) -> None:
+    results = [counted(1, 0), counted(1, 1, number_format="int8")]
+    observations = read_campaigns([synthetic.save(tmp_path / "c", results)])
+    assert observations.problems["reason"].tolist() == [
+        "trials that differ in format are pooled: float32, int8"
     ]
 
 
