@@ -63,7 +63,8 @@ def perturbed(
         return perturb.strike(codes, format, rng)
     values = format.decode(codes, scale).clone()
     rule: Any = perturb
-    new = rule(values, whole, rng) if _takes_three(perturb) else rule(values, rng)
+    given = rule(values, whole, rng) if _takes_three(perturb) else rule(values, rng)
+    new = torch.as_tensor(given)
     if new.shape != codes.shape:
         raise ValueError(
             f"the perturbation gave values of shape {tuple(new.shape)} for {len(codes)} faults"
