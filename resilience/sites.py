@@ -154,7 +154,8 @@ class Scope:
         of_parts = [layer for layer in layers if layer.part in self.parts]
         if not of_parts:
             raise ValueError(
-                f"this network has no {' or '.join(self.parts)} that sites.part could mean"
+                f"no layer that these sites draw from has {' or '.join(self.parts)}; "
+                "say another sites.part, or sites=layerwise or uniform"
             )
         return Population(
             targeted(of_parts, self.targets),

@@ -19,6 +19,7 @@ from resilience.evaluation import accuracy, judge
 from resilience.fault_list import to_csv
 from resilience.identity import digest
 from resilience.injection import RestorationError
+from resilience.layers import PASSING
 from resilience.listed import Listed
 from resilience.models import Model
 from resilience.perturbations import AnyPerturbation
@@ -232,13 +233,14 @@ def _identity(trial: Trial, subject: Subject) -> dict[str, Any]:
 
 def _log_population(trial: Trial, subject: Subject, population: Population) -> None:
     total = sum(tensor.numel() for tensor in subject.classifier.network.parameters())
+    kept = sum(layer.size for layer in population.layers if layer.part not in PASSING)
     log.info(
-        "sites=%s draws from %d layers with %s %s, %.1f %% of the network's parameters",
+        "sites=%s draws from %d layers with %s %s%s",
         trial.sites.name,
         len(population.layers),
         f"{population.size:,}",
         population.unit,
-        100 * population.size / total,
+        f", {100 * kept / total:.1f} % of the network's parameters" if kept else "",
     )
 
 

@@ -318,7 +318,9 @@ def test_targets_name_a_layer_and_all_that_is_its_own(
 
 
 def test_a_part_that_a_network_has_not_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"this network has no norms that sites\.part could mean"):
+    with pytest.raises(
+        ValueError, match="no layer that these sites draw from has norms; say another"
+    ):
         Uniform(part="norms").population(LAYERS)
 
 
