@@ -12,7 +12,7 @@ from resilience.formats import Format
 from resilience.injection import Faults
 from resilience.layers import PASSING, Layer
 from resilience.passing import PassingFaults, Rule
-from resilience.perturbations import AnyPerturbation, perturbed
+from resilience.perturbations import AnyPerturbation, Striking, striking
 from resilience.sites import Population, Sites
 from resilience.storage import Storage
 
@@ -69,6 +69,7 @@ def draw_faults(
             f"{count:,} faults do not fit on {population.size:,} {population.unit}, one on each"
         )
     drawn = dict(zip(population.layers, sites.draw(population, count, rng), strict=True))
+    strike = striking(perturb)
     by_layer: dict[str, int] = {}
     stored = []
     for layer, structures in drawn.items():
@@ -79,7 +80,7 @@ def draw_faults(
         before = storage.codes(layer.name, index)
         scale, format = storage.scale(layer.name, index), storage.format_of(layer.name)
         whole = storage.tensor(layer.name)
-        after, bits = perturbed(perturb, before, scale, format, whole, rng)
+        after, bits = strike(before, scale, format, whole, rng)
         stored.append(Faults(layer.name, index, before, after, layer.part, bits))
 
     passing = {layer: found for layer, found in drawn.items() if layer.part in PASSING}
@@ -96,7 +97,7 @@ def draw_faults(
             PassingFaults(
                 layer,
                 [population.elements(layer, structures) for structures in found],
-                _rule(perturb, storage.format, rng, numbers[layer], population.transient),
+                _rule(strike, storage.format, rng, numbers[layer], population.transient),
             )
             for layer, found in struck.items()
         ),
@@ -114,7 +115,7 @@ def _transient(
 
 
 def _rule(
-    perturb: AnyPerturbation,
+    strike: Striking,
     format: Format,
     rng: np.random.Generator,
     number: int,
@@ -126,7 +127,7 @@ def _rule(
         image: int, codes: Tensor, scale: Tensor | None, output: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         own = _child(rng, _VALUES, number, *([image] if transient else []))
-        return perturbed(perturb, codes, scale, format, output, own)
+        return strike(codes, scale, format, output, own)
 
     return rule
 

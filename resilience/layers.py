@@ -97,8 +97,12 @@ def layer_name(tensor: str) -> str:
 
 def layer_tensors(network: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by layer name; tied ones once, under their first name."""
-    named = (*network.named_parameters(), *network.named_buffers())
-    return {layer_name(name): tensor for name, tensor in named}
+    names: dict[Tensor, str] = {}
+    for path, module in network.named_modules():  # once, as each trial asks several times
+        for name, tensor in (*module._parameters.items(), *module._buffers.items()):
+            if tensor is not None:
+                names.setdefault(tensor, f"{path}.{name}" if path else name)
+    return {layer_name(name): tensor for tensor, name in names.items()}
 
 
 def output_name(weights: str, call: int) -> str:

@@ -30,46 +30,58 @@ class Perturbation(Protocol):
 AnyPerturbation = Perturbation | Callable[[Tensor, np.random.Generator], Tensor] | BitPerturbation
 
 
-def perturbed(
-    perturb: AnyPerturbation,
-    codes: Tensor,
-    scale: Tensor | None,
-    format: Format,
-    whole: Tensor,
-    rng: np.random.Generator,
-) -> tuple[Tensor, Tensor | None]:
-    """What memory holds after faults, and the bits that were struck, where it was bits.
+class Striking(Protocol):
+    """What memory holds after faults, told by what it holds before."""
 
-    Parameters
-    ----------
-    codes
-        What it holds before, of the format's type, shape (elements,).
-    scale
-        Of each code, in formats that have one.
-    whole
-        All values of the layer.
+    def __call__(
+        self,
+        codes: Tensor,
+        scale: Tensor | None,
+        format: Format,
+        whole: Tensor,
+        rng: np.random.Generator,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Codes, shape (elements,), and masks of struck bits, int64; None for rules on values.
 
-    Returns
-    -------
-    tuple
-        Codes, shape (elements,), and masks, int64, of the same shape; None for rules on values.
+        Parameters
+        ----------
+        codes
+            What it holds before, of the format's type, shape (elements,).
+        scale
+            Of each code, in formats that have one.
+        whole
+            All values of the layer.
 
-    Raises
-    ------
-    ValueError
-        If the perturbation does not give one value for each element, or one that the format lacks.
-    """
-    if isinstance(perturb, BitPerturbation):
-        return perturb.strike(codes, format, rng)
-    values = format.decode(codes, scale).clone()
-    rule: Any = perturb
-    given = rule(values, whole, rng) if _takes_three(perturb) else rule(values, rng)
-    new = torch.as_tensor(given)
-    if new.shape != codes.shape:
-        raise ValueError(
-            f"the perturbation gave values of shape {tuple(new.shape)} for {len(codes)} faults"
-        )
-    return format.encode(new.to(torch.float32), scale), None
+        Raises
+        ------
+        ValueError
+            If a rule does not give one value for each element, or one that the format lacks.
+        """
+
+
+def striking(perturb: AnyPerturbation) -> Striking:
+    """What a perturbation, of values or of bits, does to what memory holds."""
+    takes_three = not isinstance(perturb, BitPerturbation) and _takes_three(perturb)
+
+    def strike(
+        codes: Tensor,
+        scale: Tensor | None,
+        format: Format,
+        whole: Tensor,
+        rng: np.random.Generator,
+    ) -> tuple[Tensor, Tensor | None]:
+        if isinstance(perturb, BitPerturbation):
+            return perturb.strike(codes, format, rng)
+        values = format.decode(codes, scale).clone()
+        rule: Any = perturb
+        new = torch.as_tensor(rule(values, whole, rng) if takes_three else rule(values, rng))
+        if new.shape != codes.shape:
+            raise ValueError(
+                f"the perturbation gave values of shape {tuple(new.shape)} for {len(codes)} faults"
+            )
+        return format.encode(new.to(torch.float32), scale), None
+
+    return strike
 
 
 def _takes_three(perturb: object) -> bool:
