@@ -51,14 +51,24 @@ def test_every_model_can_be_built(name: str) -> None:
     assert 7 in heads
 
 
+TRIALS = {"paper": 3 * 3 * 2 * 10, "quickstart": 3 * 3 * 2 * 10, "layers": 10, "bits": 10}
+
+
 @pytest.mark.parametrize("name", choices("experiment"))
-def test_every_experiment_is_the_papers_design_and_switches_multirun_on(name: str) -> None:
+def test_every_experiment_has_its_trials_and_switches_multirun_on(name: str) -> None:
     from hydra import compose, initialize_config_module
 
     with initialize_config_module("resilience.conf", version_base="1.3"):
         config = compose("config", [f"experiment={name}"], return_hydra_config=True)
     assert config.hydra.mode.name == "MULTIRUN"
-    assert len(trial_overrides([f"experiment={name}"])) == 3 * 3 * 2 * 10
+    assert len(trial_overrides([f"experiment={name}"])) == TRIALS[name]
+
+
+@pytest.mark.parametrize(("name", "strata"), [("layers", 21), ("bits", 32)])
+def test_experiments_of_layers_and_bits_give_each_its_turn(name: str, strata: int) -> None:
+    trials = [build_trial(compose_trial(t)) for t in trial_overrides([f"experiment={name}"])]
+    assert {(trial.faults, trial.strata) for trial in trials} == {(1, name.removesuffix("s"))}
+    assert len(trials) * trials[0].draws >= 20 * strata
 
 
 def test_the_command_of_record_is_the_papers_design() -> None:
