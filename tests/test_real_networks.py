@@ -35,10 +35,11 @@ def test_exponents_matter_and_mantissas_do_not(overrides: list[str]) -> None:
 
 
 def test_int8_is_within_one_point_of_float32(overrides: list[str]) -> None:
-    errors = {}
-    for format in ("float32", "int8", "bfloat16", "float16"):
-        trial = build_trial(compose_trial([*overrides, f"format={format}"]))
+    wrong = {}
+    for format in ("float32", "int8"):
+        how = ["dataset.limit=1000", f"format={format}"]
+        trial = build_trial(compose_trial([*overrides, *how]))
         subject = prepare(trial.model, trial.dataset, trial.settings)
-        wrong = subject.golden.argmax(1) != subject.images.labels
-        errors[format] = float(wrong.float().mean())
-    assert all(abs(error - errors["float32"]) <= 0.01 for error in errors.values()), errors
+        wrong[format] = int((subject.golden.argmax(1) != subject.images.labels).sum())
+    assert len(subject.images) == 1000
+    assert abs(wrong["int8"] - wrong["float32"]) <= 10
