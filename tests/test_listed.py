@@ -2,13 +2,16 @@
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from resilience.bit_perturbations import BitFlip
 from resilience.choice import Choice
+from resilience.config import build_trial
 from resilience.listed import read_list
+from resilience.overrides import compose_trial
 from resilience.perturbations import Constant, Gaussian, Random
 from resilience.sites import Uniform
 from resilience.trial import Trial, run_trial
@@ -20,7 +23,8 @@ TRANSIENT = Uniform(part=("weights", "activations", "inputs"), duration="transie
 
 def listing(text: str, **settings: Any) -> Trial:
     listed = read_list(text, "faults.csv")
-    sites: Choice[Any] = Choice(listed, "listed", {}, {"part": listed.parts})
+    changed = {"part": listed.parts, "from": listed.sha256}
+    sites: Choice[Any] = Choice(listed, "listed", {}, changed)
     trial = faulty_trial(settings=settings)
     return Trial(
         trial.model, trial.dataset, sites, trial.perturb, None, 0, 0, trial.settings, listed=listed
@@ -59,6 +63,29 @@ def test_a_list_says_what_it_is_in_results() -> None:
         None,
         {"from": trial.listed.sha256},  # type: ignore[union-attr]
     )
+
+
+def struck(text: str) -> list[tuple[str, str, str]]:
+    return [
+        (row["layer"], row["index"], row["after_bits"]) for row in csv.DictReader(io.StringIO(text))
+    ]
+
+
+def test_lists_of_other_layers_of_the_same_part_are_both_injected(tmp_path: Path) -> None:
+    both = run_trial(faulty_trial(Uniform(part="activations"), Constant(1e9), faults=40))[1]
+    header, *lines = both.splitlines(keepends=True)
+    texts = [
+        header + "".join(line for line in lines if line.startswith(f"{layer}."))
+        for layer in ("stem", "down")
+    ]
+    for text in texts:
+        assert struck(run_trial(listing(text))[1]) == struck(text)
+
+    files = [tmp_path / f"{number}.csv" for number in range(2)]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text)
+    built = [build_trial(compose_trial([f"faults_from={file}"])) for file in files]
+    assert built[0].sites.changed != built[1].sites.changed
 
 
 @pytest.fixture(scope="module")
