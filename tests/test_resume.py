@@ -95,7 +95,9 @@ def test_a_setting_that_only_some_results_speak_of_can_be_swept(results: list[Re
     int8 = trial_of(settings=dataclasses.replace(SETTINGS, format="int8"))
     assert finished([*REPLICAS, int8], results, identity) == [True, True, True, False]
     assert finished([REPLICAS[0], int8], [run_trial(int8)[0]], identity) == [False, True]
-    with pytest.raises(MixedCampaignError, match=r'settings\.format is not set there and "int8" now'):
+    with pytest.raises(
+        MixedCampaignError, match=r'settings\.format is not set there and "int8" now'
+    ):
         finished([int8], results, identity)
 
 
