@@ -136,6 +136,20 @@ def test_a_site_that_is_listed_twice_is_refused(text: str) -> None:
         run_trial(listing(twice))
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("draw", "x", "line 2: draw is x, and not a number"),
+        ("bits", "99", "line 2: bits is 99, and not bit numbers of float32"),
+        ("bits", "one", "line 2: bits is one, and not bit numbers of float32"),
+    ],
+)
+def test_further_columns_are_checked(column: str, value: str, said: str) -> None:
+    lines = run_trial(faulty_trial(faults=1))[1].splitlines()
+    with pytest.raises(ValueError, match=said):
+        run_trial(listing(f"{lines[0]},{column}\n{lines[1]},{value}\n"))
+
+
 def test_a_list_of_another_format_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not 4 hexadecimal digits as of format=float16"):
         run_trial(listing(text, format="float16"))
@@ -147,6 +161,7 @@ def test_a_list_of_another_format_is_refused(text: str) -> None:
         ("", "faults.csv can't be read as CSV"),
         ("layer,index\nstem,1\n", "has no column before_bits and after_bits"),
         ("layer,index,before_bits,after_bits\n", "lists no faults"),
+        ("layer,index,before_bits,after_bits\nstem,1,0,0,0\n", "lines that are longer than its"),
     ],
 )
 def test_what_is_no_list_is_refused(text: str, said: str) -> None:
