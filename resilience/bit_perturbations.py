@@ -34,8 +34,10 @@ class BitPerturbation(ABC):
     def __post_init__(self) -> None:
         if not isinstance(self.bits, int | str):
             object.__setattr__(self, "bits", tuple(self.bits))
-        if self.count < 1:
-            raise ValueError(f"perturb.count must be at least 1 bit, got {self.count}")
+        if not isinstance(self.count, int) or self.count < 1:
+            raise ValueError(
+                f"perturb.count must be at least 1 bit, and a whole number, got {self.count}"
+            )
 
     def strike(
         self, codes: Tensor, format: Format, rng: np.random.Generator

@@ -123,7 +123,8 @@ def build_trial(config: DictConfig, campaign: Path | None = None) -> "Trial":
     preprocessing, network, images = model["preprocessing"], model["network"], dataset["images"]
     sites, perturb, listed = _choice(config.sites), _choice(config.perturb), _listed(config)
     if listed:
-        sites = Choice(listed, LISTED, {}, {"part": listed.parts})
+        # Which layers a list strikes the list alone says, and those are computed one by one.
+        sites = Choice(listed, LISTED, {}, {"part": listed.parts, "from": listed.sha256})
         perturb = Choice(perturb.use, LISTED, {}, {})
     return Trial(
         model=Model(

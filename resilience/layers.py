@@ -19,7 +19,7 @@ Part = Literal["weights", "biases", "norms", "activations", "inputs"]
 PARTS = get_args(Part)
 PASSING: tuple[Part, ...] = ("activations", "inputs")
 """Parts that no memory keeps: they pass through the network, other ones for each image."""
-Targets = str | Sequence[str] | None
+Targets = str | int | Sequence[str | int] | None
 """Layers by name, pattern or kind."""
 
 _CONVOLUTIONS = {
@@ -261,8 +261,12 @@ def targeted(layers: Sequence[Layer], targets: Targets) -> tuple[Layer, ...]:
     """
     if targets is None:
         return tuple(layers)
+    # Layers of plain sequences are called 0, 1, ..., which configurations read as numbers.
+    named = [str(each) for each in ([targets] if isinstance(targets, str | int) else targets)]
+    if not named:
+        raise ValueError("sites.targets names no layer; leave it out for all of them")
     chosen: set[str] = set()
-    for target in [targets] if isinstance(targets, str) else targets:
+    for target in named:
         matching = {layer.name for layer in layers if target in (layer.name, layer.owner)} or {
             layer.name
             for layer in layers

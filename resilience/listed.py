@@ -82,6 +82,9 @@ class Listed:
             last, bits of another format, a site that is listed twice, or a value before that the
             network's memory does not hold.
         """
+        for line, number in self.rows[DRAW].items():
+            if not number.isdecimal():
+                raise self._wrong(line, f"{DRAW} is {number or 'empty'}, and not a number")
         for _, draw in self.rows.groupby(self.rows[DRAW].map(int), sort=True):
             stored, passing, by_layer = [], [], {}
             for layer in population.layers:
@@ -106,7 +109,7 @@ class Listed:
         if twice.any():
             raise self._wrong(twice.idxmax(), "this site is listed twice")
         masked = (rows[BITS] != "").all()
-        masks = [self._mask(line, bits) for line, bits in rows[BITS].items()]
+        masks = [self._mask(line, bits, format) for line, bits in rows[BITS].items()]
         return Faults(
             layer.name,
             torch.from_numpy(index),
@@ -164,10 +167,13 @@ class Listed:
         codes = np.array([int(text, 16) for text in rows[column]], unsigned)
         return torch.from_numpy(codes.view(f"i{format.width // 8}")).view(format.dtype)
 
-    def _mask(self, line: Hashable, bits: str) -> int:
+    def _mask(self, line: Hashable, bits: str, format: Format) -> int:
         numbers = bits.split()
-        if not all(number.isdecimal() for number in numbers):
-            raise self._wrong(line, f"{BITS} is {bits}, and not bit numbers with spaces between")
+        if not all(number.isdecimal() and int(number) < format.width for number in numbers):
+            raise self._wrong(
+                line,
+                f"{BITS} is {bits}, and not bit numbers of {format.name} with spaces between",
+            )
         return sum(1 << int(number) for number in numbers)
 
     def _wrong(self, line: Hashable, why: str) -> ValueError:
@@ -186,6 +192,8 @@ def read_list(text: str, source: str) -> Listed:
         rows = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     except ValueError as error:
         raise ValueError(f"{source} can't be read as CSV: {error}") from error
+    if not isinstance(rows.index, pd.RangeIndex):  # pandas takes the first cells for row names
+        raise ValueError(f"{source} has lines that are longer than its header")
     lacking = [name for name in _NEEDED if name not in rows]
     if lacking:
         raise ValueError(

@@ -118,7 +118,8 @@ class Constant:
 
     def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
         """The value, shape (elements,)."""
-        return torch.full_like(values, self.value)
+        # NaNs have many bits, and those of YAML's are not those of the command line's.
+        return torch.full_like(values, math.nan if math.isnan(self.value) else self.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What a campaign has already, and whether more trials go with it."""
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -132,10 +132,19 @@ def _refuse_other_settings(trials: Sequence["Trial"], results: Sequence[Result])
 
 
 def _values(settings: Iterable[Iterable[tuple[Setting, Any]]]) -> dict[Setting, set[str]]:
+    """What each setting is in trials that have its section; in some of them it may not be set."""
     values: defaultdict[Setting, set[str]] = defaultdict(set)
+    times: Counter[Setting] = Counter()
+    trials: Counter[tuple[str, ...]] = Counter()
     for of_trial in settings:
-        for setting, value in of_trial:
-            values[setting].add(canonical_json(value))
+        given = {setting: canonical_json(value) for setting, value in of_trial}
+        trials.update({context for context, _ in given})
+        times.update(given.keys())
+        for setting, value in given.items():
+            values[setting].add(value)
+    for setting, found in values.items():
+        if times[setting] < trials[setting[0]]:
+            found |= _UNSET
     return values
 
 

@@ -130,8 +130,10 @@ class Scope:
         _one_of("duration", self.duration, get_args(Duration))
         for part in self.parts:
             _one_of("part", part, PARTS)
-        if self.burst < 2:
-            raise ValueError(f"sites.burst must be at least 2 elements, got {self.burst}")
+        if not isinstance(self.burst, int) or self.burst < 2:
+            raise ValueError(
+                f"sites.burst must be 2 elements or more, a whole number, got {self.burst}"
+            )
         if self.duration == "transient" and not set(self.parts) & set(PASSING):
             raise ValueError(
                 "sites.duration=transient is of activations and inputs; "

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from resilience.formats import FORMATS, Format, int8_scale
-from resilience.layers import Layer, layer_tensors
+from resilience.layers import PASSING, Layer, layer_tensors
 
 _FLOAT32 = FORMATS["float32"]
 
@@ -51,6 +51,26 @@ class Storage:
         """The format that a tensor is held in."""
         quantised = self.format.name == "int8"
         return _FLOAT32 if quantised and name not in self._scales else self.format
+
+    def common_format(self, layers: Sequence[Layer]) -> Format:
+        """The one format that all of these layers are held in.
+
+        Raises
+        ------
+        ValueError
+            If they are held in several.
+        """
+        formats = {
+            held.name: held
+            for layer in layers
+            for held in [self.format if layer.part in PASSING else self.format_of(layer.name)]
+        }
+        if len(formats) > 1:
+            raise ValueError(
+                f"the layers are held in {' and '.join(sorted(formats))}, which number their bits "
+                "apart; take turns over the bits of one sites.part at a time"
+            )
+        return next(iter(formats.values()))
 
     def tensor(self, name: str) -> Tensor:
         """All values of a tensor, float32."""

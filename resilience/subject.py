@@ -1,5 +1,6 @@
 """What trials are made on: a classifier, its images, its layers and its golden run."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property, partial
@@ -99,6 +100,10 @@ class Subject:
         self.threads = settings.threads or self._fastest_threads(example)
         self._inputs = self._batches(images.pixels)
         self._prefix = None
+        outputs = Counter(layer.owner for layer in self.layers if layer.part == "activations")
+        owners = {layer.owner for layer in self._exposed if layer.part == "activations"}
+        # A run that begins after a layer's first use could not tell which use of it comes next.
+        self._recurring = [owner for owner in owners if outputs[owner] > 1]
         parts = {layer.part for layer in self._exposed}
         # What is compiled has no parts, and what strikes images changes all of them.
         if settings.prefix_memory and not settings.compile and "inputs" not in parts:
@@ -153,12 +158,16 @@ class Subject:
         around = partial(stream.around, images=len(self.images), batch_size=self.batch_size)
         struck = [fault.layer for fault in faults.stored]
         struck += [fault.layer.owner for fault in faults.passing]
+        struck += self._recurring if struck else []
         with self.engine.corrupted([self._as_values(fault) for fault in faults.stored]):
             if self._prefix is None or not struck:
                 logits = predict(around(self.engine.run), self._inputs)
             else:
                 logits = self._prefix.predict([self.engine.tensor(name) for name in struck], around)
-        return logits, (*faults.stored, *joined(stream.struck))
+        # Which layer is struck first depends on the images of the first batch.
+        turn = {fault.layer.name: number for number, fault in enumerate(faults.passing)}
+        passed = sorted(joined(stream.struck), key=lambda fault: turn[fault.layer])
+        return logits, (*faults.stored, *passed)
 
     def evaluate(self, pixels: Tensor) -> Tensor:
         """Logits of the untouched network for other images, shape (images, classes)."""

@@ -204,7 +204,7 @@ def _drawn(trial: Trial, subject: Subject, population: Population) -> Iterator[D
         if trial.strata == "layer":
             among = one_layer(population, turn)
         elif trial.strata == "bit":
-            perturb = one_bit(perturb, subject.storage.format, turn)
+            perturb = one_bit(perturb, subject.storage.common_format(population.layers), turn)
         count = fault_count(trial.frate or 0.0, among) if trial.faults is None else trial.faults
         rng = trial.generator(number)
         yield draw_faults(subject.storage, among, count, trial.sites.use, perturb, rng, images)

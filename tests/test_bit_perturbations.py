@@ -127,7 +127,8 @@ def test_all_choices_are_equally_likely(format: Format, options: dict[str, Any])
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: BitFlip(count=0), "count must be at least 1 bit, got 0"),
+        (lambda: BitFlip(count=0), "count must be at least 1 bit, and a whole number, got 0"),
+        (lambda: BitFlip(count=1.5), "a whole number, got 1.5"),  # type: ignore[arg-type]
         (lambda: StuckAt(value=2), "value must be 0 or 1, got 2"),
         (lambda: struck(BitFlip("sign", 2), codes(ALL[0], 0), ALL[0]), "more than the 1 that"),
         (

@@ -78,6 +78,17 @@ def test_draws_take_turns_over_bits(perturb: Any, format: str, expected: list[in
     assert [draw["bit"] for draw in result.draws] == 2 * expected
 
 
+def test_turns_are_over_the_bits_of_what_is_struck() -> None:
+    """Biases stay float32 where int8 holds the weights."""
+    how = {"format": "int8"}
+    sites, perturb = Uniform(part=("biases", "norms")), BitFlip("exponent")
+    trial = faulty_trial(sites, perturb, how, faults=1, draws=8, strata="bit")
+    assert [draw["bit"] for draw in run_trial(trial)[0].draws] == list(range(23, 31))
+    mixed = faulty_trial(Uniform(part=("weights", "biases")), perturb, how, strata="bit")
+    with pytest.raises(ValueError, match="held in float32 and int8, which number their bits apart"):
+        run_trial(mixed)
+
+
 def test_held_bits_that_have_their_value_are_counted_as_without_effect() -> None:
     result, text = run_trial(faulty_trial(perturb=StuckAt("exponent", value=0), faults=200))
     found = list(csv.DictReader(io.StringIO(text)))

@@ -2,13 +2,16 @@
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from resilience.bit_perturbations import BitFlip
 from resilience.choice import Choice
+from resilience.config import build_trial
 from resilience.listed import read_list
+from resilience.overrides import compose_trial
 from resilience.perturbations import Constant, Gaussian, Random
 from resilience.sites import Uniform
 from resilience.trial import Trial, run_trial
@@ -20,7 +23,8 @@ TRANSIENT = Uniform(part=("weights", "activations", "inputs"), duration="transie
 
 def listing(text: str, **settings: Any) -> Trial:
     listed = read_list(text, "faults.csv")
-    sites: Choice[Any] = Choice(listed, "listed", {}, {"part": listed.parts})
+    changed = {"part": listed.parts, "from": listed.sha256}
+    sites: Choice[Any] = Choice(listed, "listed", {}, changed)
     trial = faulty_trial(settings=settings)
     return Trial(
         trial.model, trial.dataset, sites, trial.perturb, None, 0, 0, trial.settings, listed=listed
@@ -59,6 +63,29 @@ def test_a_list_says_what_it_is_in_results() -> None:
         None,
         {"from": trial.listed.sha256},  # type: ignore[union-attr]
     )
+
+
+def struck(text: str) -> list[tuple[str, str, str]]:
+    return [
+        (row["layer"], row["index"], row["after_bits"]) for row in csv.DictReader(io.StringIO(text))
+    ]
+
+
+def test_lists_of_other_layers_of_the_same_part_are_both_injected(tmp_path: Path) -> None:
+    both = run_trial(faulty_trial(Uniform(part="activations"), Constant(1e9), faults=40))[1]
+    header, *lines = both.splitlines(keepends=True)
+    texts = [
+        header + "".join(line for line in lines if line.startswith(f"{layer}."))
+        for layer in ("stem", "down")
+    ]
+    for text in texts:
+        assert struck(run_trial(listing(text))[1]) == struck(text)
+
+    files = [tmp_path / f"{number}.csv" for number in range(2)]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text)
+    built = [build_trial(compose_trial([f"faults_from={file}"])) for file in files]
+    assert built[0].sites.changed != built[1].sites.changed
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +136,20 @@ def test_a_site_that_is_listed_twice_is_refused(text: str) -> None:
         run_trial(listing(twice))
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("draw", "x", "line 2: draw is x, and not a number"),
+        ("bits", "99", "line 2: bits is 99, and not bit numbers of float32"),
+        ("bits", "one", "line 2: bits is one, and not bit numbers of float32"),
+    ],
+)
+def test_further_columns_are_checked(column: str, value: str, said: str) -> None:
+    lines = run_trial(faulty_trial(faults=1))[1].splitlines()
+    with pytest.raises(ValueError, match=said):
+        run_trial(listing(f"{lines[0]},{column}\n{lines[1]},{value}\n"))
+
+
 def test_a_list_of_another_format_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not 4 hexadecimal digits as of format=float16"):
         run_trial(listing(text, format="float16"))
@@ -120,6 +161,7 @@ def test_a_list_of_another_format_is_refused(text: str) -> None:
         ("", "faults.csv can't be read as CSV"),
         ("layer,index\nstem,1\n", "has no column before_bits and after_bits"),
         ("layer,index,before_bits,after_bits\n", "lists no faults"),
+        ("layer,index,before_bits,after_bits\nstem,1,0,0,0\n", "lines that are longer than its"),
     ],
 )
 def test_what_is_no_list_is_refused(text: str, said: str) -> None:

@@ -10,12 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from resilience.bit_perturbations import BitFlip
 from resilience.drawing import draw_faults
 from resilience.formats import FORMATS
 from resilience.layers import Layer, used_layers
+from resilience.models import Model
 from resilience.passing import Stream, joined
 from resilience.perturbations import Constant, Gaussian, Random
 from resilience.sites import Duration, Layerwise, Structure, Uniform
@@ -23,6 +24,7 @@ from resilience.storage import Storage
 from resilience.subject import prepare
 from resilience.trial import run_trial
 from tests.faulty import everything, faulty_trial
+from tests.test_trial import PREPROCESSING
 
 IMAGES = torch.randn(12, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 EXAMPLE = IMAGES[:1]
@@ -150,6 +152,49 @@ def test_faults_do_not_depend_on_the_batch_size(
         counts = {name: result.corrupted[name] for name in ("sdc_rate", "due_rate", "top1_error")}
         found.append((sorted(struck), counts))
     assert found[0] == found[1]
+
+
+def test_lists_are_in_the_same_order_whatever_the_batch_size() -> None:
+    def places(size: int) -> list[tuple[str, str, str]]:
+        sites = Uniform(part="activations", duration="transient")
+        trial = faulty_trial(sites, settings={"batch_size": size}, faults=1)
+        rows = csv.DictReader(io.StringIO(run_trial(trial)[1]))
+        return [(row["layer"], row["index"], row["image"]) for row in rows]
+
+    assert places(1) == places(7) == places(60)
+
+
+class Twice(nn.Module):
+    """A network that uses one layer twice, on planes of two sizes."""
+
+    def __init__(self, num_classes: int = 10) -> None:
+        super().__init__()
+        self.shared = nn.Conv2d(3, 3, 3, padding=1)
+        self.between = nn.Conv2d(3, 3, 3, padding=1)
+        self.head = nn.Linear(3, num_classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits, shape (images, classes)."""
+        values = self.between(torch.relu(self.shared(inputs)))[..., ::2, ::2]
+        logits: Tensor = self.head(self.shared(values).mean((2, 3)))
+        return logits
+
+
+def test_a_layer_that_is_used_twice_is_told_apart_wherever_runs_begin() -> None:
+    model = Model("twice", Twice, "none", {"network": {}}, preprocessing=PREPROCESSING)
+
+    def figures(memory: int) -> tuple[list[dict[str, Any]], str]:
+        settings = {"prefix_memory": memory, "format": "int8"}
+        trial = faulty_trial(
+            Layerwise(part="activations"),
+            Constant(3.0),
+            settings,
+            **{"model": model, "faults": 1, "draws": 8, "strata": "layer"},
+        )
+        result, text = run_trial(trial)
+        return result.draws, text
+
+    assert figures(2**30) == figures(0)
 
 
 def test_permanent_faults_write_the_same_for_every_image() -> None:

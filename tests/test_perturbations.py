@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
@@ -62,7 +63,12 @@ def test_noise_without_a_standard_deviation_is_refused(sd: float) -> None:
 def test_a_constant_may_be_anything() -> None:
     for value in (0.25, math.inf, -math.inf):
         assert Constant(value)(VALUES, WEIGHT, np.random.default_rng(0)).unique().item() == value
-    assert bool(Constant(math.nan)(VALUES, WEIGHT, np.random.default_rng(0)).isnan().all())
+
+
+@pytest.mark.parametrize("nan", [math.nan, -math.nan, yaml.safe_load(".nan")])
+def test_constant_writes_the_same_nan_however_it_was_spelled(nan: float) -> None:
+    written = Constant(nan)(VALUES, WEIGHT, np.random.default_rng(0))
+    assert raw_bits(written).unique().tolist() == [0x7FC00000]
 
 
 @given(bits=st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1))

@@ -10,7 +10,7 @@ import pytest
 from resilience.results import Result, find_results, write_result
 from resilience.resume import MixedCampaignError, finished, read_campaign
 from resilience.trial import Trial, fingerprint, identity, run_trial
-from tests.test_trial import trial_of
+from tests.test_trial import SETTINGS, trial_of
 
 REPLICAS = [trial_of(replica=replica) for replica in range(3)]
 
@@ -88,6 +88,17 @@ def test_what_is_swept_on_purpose_may_differ(results: list[Result]) -> None:
     third = with_options(trial_of(perturb="random"), "perturb", low=-3.0)
     assert finished([*lows, third], both, identity) == [True, True, False]
     assert finished([trial_of(seed=1)], results, identity) == [False]
+
+
+def test_a_setting_that_only_some_results_speak_of_can_be_swept(results: list[Result]) -> None:
+    """As `format=float32,int8`, where the sweep was stopped before its first result of int8."""
+    int8 = trial_of(settings=dataclasses.replace(SETTINGS, format="int8"))
+    assert finished([*REPLICAS, int8], results, identity) == [True, True, True, False]
+    assert finished([REPLICAS[0], int8], [run_trial(int8)[0]], identity) == [False, True]
+    with pytest.raises(
+        MixedCampaignError, match=r'settings\.format is not set there and "int8" now'
+    ):
+        finished([int8], results, identity)
 
 
 def test_images_can_not_be_swept_into_a_campaign(results: list[Result]) -> None:

@@ -266,6 +266,17 @@ def test_targets_are_names_patterns_or_kinds(targets: Targets, expected: list[st
         assert [layer.name for layer in sites.population(LAYERS).layers] == expected
 
 
+def test_layers_that_are_called_by_numbers_can_be_targets() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 1))
+    layers = _used_layers(network, torch.ones(1, 1, 2, 2))
+    every: list[Targets] = [1, [1], "1"]
+    for targets in every:
+        chosen = Uniform(targets, ("weights", "biases")).population(layers).layers
+        assert [layer.name for layer in chosen] == ["1", "1.bias"]
+    with pytest.raises(ValueError, match="names no layer"):
+        Uniform([]).population(layers)
+
+
 def test_faults_strike_targets_only() -> None:
     sites = Paper("layer1.*")
     population = sites.population(LAYERS)
@@ -359,7 +370,8 @@ def test_rates_speak_of_structures() -> None:
         ({"part": "gradients"}, "sites.part must be one of weights, biases, .* got 'gradients'"),
         ({"structure": "plane"}, "sites.structure must be one of element, .* got 'plane'"),
         ({"duration": "short"}, "sites.duration must be one of permanent, transient, got 'short'"),
-        ({"burst": 1}, "sites.burst must be at least 2 elements, got 1"),
+        ({"burst": 1}, "sites.burst must be 2 elements or more, a whole number, got 1"),
+        ({"burst": 2.5}, "a whole number, got 2.5"),
         ({"duration": "transient"}, "duration=transient is of activations and inputs; .* weights"),
     ],
 )
