@@ -31,9 +31,9 @@ from torch import nn
 from resilience.drawing import draw_faults
 from resilience.engine import Engine
 from resilience.injection import bit_sums, check_restored, injected
-from resilience.layers import used_layers
 from resilience.models import torchvision_network
 from resilience.perturbations import Zero
+from resilience.recording import used_layers
 from resilience.sites import Paper, Population, Sites, Uniform, fault_count
 from resilience.storage import Storage
 

@@ -33,7 +33,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from resilience.drawing import draw_faults
 from resilience.perturbations import Random
 from resilience.sites import Population, Uniform
-from resilience.subject import Subject, prepare
+from resilience.subject import Subject
+from resilience.subjects import prepare
 
 
 def limit(subject: Subject, every: int) -> float:

@@ -76,8 +76,8 @@ def _run_and_end() -> None:
         run()
     except Exception as error:  # of one trial; the others have results
         failure = error
-    if "resilience.subject" in sys.modules:  # trials were run in this process
-        from resilience.subject import check_all_weights
+    if "resilience.subjects" in sys.modules:  # trials were run in this process
+        from resilience.subjects import check_all_weights
 
         check_all_weights()
     failed = campaign.end()

@@ -19,6 +19,9 @@ from resilience.storage import Storage
 Structures = NDArray[np.int64]
 """Numbers of structures in a layer."""
 
+LARGEST_LIST = 5_000_000
+"""Elements in activations and inputs, over all images, that one draw may strike."""
+
 _SITES, _VALUES = 0, 1
 """What an image's own generator is for."""
 
@@ -61,8 +64,8 @@ def draw_faults(
     Raises
     ------
     ValueError
-        If there are fewer sites, or if the perturbation does not give one value for each element,
-        or one that the format lacks.
+        If there are fewer sites, if what passes is struck in more elements than can be listed, or
+        if the perturbation does not give one value for each element, or one that the format lacks.
     """
     if count > population.size:
         raise ValueError(
@@ -90,19 +93,35 @@ def draw_faults(
     struck = {layer: found for layer, found in by_image.items() if any(map(len, found))}
     for layer, found in struck.items():
         by_layer[layer.name] = sum(map(len, found)) if population.transient else len(found[0])
+    sites_of = {layer: _elements(population, layer, found) for layer, found in struck.items()}
+    elements = sum(len(of_image) for by_image in sites_of.values() for of_image in by_image)
+    if elements > LARGEST_LIST:
+        raise ValueError(
+            f"these faults are {elements:,} elements of {images:,} images, and each is kept; at "
+            f"most {LARGEST_LIST:,} can be: take fewer images (dataset.limit) or smaller structures"
+        )
     numbers = {layer: number for number, layer in enumerate(population.layers)}
     return Drawn(
         tuple(stored),
         tuple(
             PassingFaults(
                 layer,
-                [population.elements(layer, structures) for structures in found],
+                sites_of[layer],
                 _rule(strike, storage.format, rng, numbers[layer], population.transient),
             )
-            for layer, found in struck.items()
+            for layer in struck
         ),
         by_layer,
     )
+
+
+def _elements(
+    population: Population, layer: Layer, by_image: list[Structures]
+) -> list[NDArray[np.int64]]:
+    """Elements of the structures that are struck, by image; permanent ones are the same array."""
+    if population.transient:
+        return [population.elements(layer, structures) for structures in by_image]
+    return [population.elements(layer, by_image[0])] * len(by_image)
 
 
 def _transient(

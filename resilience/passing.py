@@ -13,7 +13,8 @@ from torch import Tensor
 
 from resilience.formats import FORMATS, Format, int8_scale
 from resilience.injection import Faults
-from resilience.layers import Layer, OutputTap
+from resilience.layers import Layer
+from resilience.recording import OutputTap
 
 Run = Callable[..., Tensor]
 

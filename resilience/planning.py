@@ -184,7 +184,10 @@ def _faults(
 
     trial, measured = alike[0].trial, measurements[alike[0].subject]
     population = trial.sites.use.population(measured.layers)
-    bits = FORMATS[trial.settings.format].width
+    weights = all(layer.part == "weights" for layer in population.layers)
+    # int8 holds weights only.
+    held = trial.settings.format if weights or trial.settings.format != "int8" else "float32"
+    bits = FORMATS[held].width
     rates = sorted({cell.trial.frate for cell in alike if cell.trial.frate is not None})
     exact = sorted({cell.trial.faults for cell in alike if cell.trial.faults is not None})
     counts: dict[float | str, int] = {rate: fault_count(rate, population) for rate in rates}

@@ -31,7 +31,7 @@ def main() -> None:
             # This process may fit, wherever the campaign is to run.
             trial = build_trial(compose_trial([*overrides, "cluster=local"]))
             from resilience.evaluation import accuracy
-            from resilience.subject import prepare
+            from resilience.subjects import prepare
 
             subject = prepare(trial.model, trial.dataset, trial.settings, trial.sites)
             error = accuracy(subject.golden, subject.images.labels).top1_error

@@ -154,9 +154,10 @@ def _settings(
     """Everything that analysis takes for the same in trials that it compares."""
     for name in ("dataset", "sites", "precision"):
         yield ((), name), factors[name]
+    yield ((), "draws"), parameters.get("draws")
     for section, options in parameters.items():
-        if section == "faults":
-            continue  # a factor: it stands in place of the rate
+        if section in ("draws", "faults"):
+            continue  # the latter is a factor, which stands in place of the rate
         context = tuple(str(factors[name]) for name in _WITHIN.get(section, ()))
         for name, value in _flat(section, options):
             yield ((section, *context), name), value

@@ -246,8 +246,9 @@ def fault_count(frate: float, population: Population) -> int:
         raise ValueError(f"frate must lie in [0, 1], got {frate}")
     count = round(frate * population.size)
     if frate > 0 and count == 0:
+        alone = f" of {population.layers[0].name}" if len(population.layers) == 1 else ""
         raise ValueError(
-            f"frate={frate:g} of {population.size:,} {population.unit} gives no fault; "
+            f"frate={frate:g} of {population.size:,} {population.unit}{alone} gives no fault; "
             f"frate={1 / population.size:.2g} gives one"
         )
     return count

@@ -48,6 +48,7 @@ def sweep(
     """
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
     (product,) = BasicSweeper.split_arguments(parsed, None)
+    refuse_twins(product, config)
     trials = by_subject(product)
     chosen = share(range(len(trials)), config.shard)
     directory = Path(config.hydra.sweep.dir)
@@ -97,6 +98,28 @@ def _finished(
     composed = (loader.load_sweep_config(config, list(trial)) for trial in trials)
     directory = Path(config.hydra.sweep.dir)
     return finished([build_trial(each, directory) for each in composed], results, identity)
+
+
+def refuse_twins(trials: Sequence[Overrides], config: DictConfig) -> None:
+    """Raise an error for a sweep of something that its trials do not depend on.
+
+    Raises
+    ------
+    ValueError
+        If rates are swept where the number of faults is said, or replicas of a list of faults.
+    """
+    words = {word for trial in trials for word in trial}
+    values = {
+        name: {word for word in words if word.startswith(f"{name}=")} or {str(config[name])}
+        for name in ("frate", "replica", "faults", "faults_from")
+    }
+    listed, exact = (
+        values[name].isdisjoint({"None", f"{name}=null"}) for name in ("faults_from", "faults")
+    )
+    if listed and len(values["replica"]) > 1:
+        raise ValueError("all replicas of a list of faults are the same; say replica=0")
+    if (listed or exact) and len(values["frate"]) > 1:
+        raise ValueError("faults take the place of frate, which is swept; leave one of them out")
 
 
 def by_subject(trials: Sequence[Overrides]) -> list[Overrides]:

@@ -28,7 +28,8 @@ from resilience.results import Result
 from resilience.settings import Settings
 from resilience.sites import SAMPLER_VERSION, Population, Sites, fault_count
 from resilience.strata import STRATA, one_bit, one_layer
-from resilience.subject import Subject, forget, prepare
+from resilience.subject import Subject
+from resilience.subjects import forget, prepare
 
 log = logging.getLogger(__name__)
 
@@ -198,6 +199,9 @@ def _drawn(trial: Trial, subject: Subject, population: Population) -> Iterator[D
     if trial.listed:
         yield from trial.listed.faults(population, subject.storage, images)
         return
+    if trial.strata == "layer" and trial.faults is None:
+        for layer in range(len(population.layers)):  # before any draw, as no later one may fail
+            fault_count(trial.frate or 0.0, one_layer(population, layer))
     for number in tqdm(range(trial.draws), "draws", disable=None, leave=False, delay=3):
         among, perturb = population, trial.perturb.use
         turn = trial.replica * trial.draws + number

@@ -21,7 +21,7 @@ def own_cache(
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("RESILIENCE_CACHE", str(cache))
     yield cache
-    if loaded := sys.modules.get("resilience.subject"):
+    if loaded := sys.modules.get("resilience.subjects"):
         loaded._subjects.clear()
 
 

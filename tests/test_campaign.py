@@ -174,3 +174,22 @@ def test_a_worker_that_is_killed_takes_only_its_trial_with_it(here: Path, tmp_pa
     assert len(contents(here)) == 3
     reasons = [json.loads(path.read_text())["reason"] for path in here.rglob("failure.json")]
     assert reasons == ["its worker process was killed; was there too little memory?"] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["faults=2", "frate=0.1,0.2", "replica=0"], "which is swept; leave one of them out"),
+        (["faults_from=list.csv"], "all replicas of a list of faults are the same; say replica=0"),
+    ],
+)
+def test_sweeps_of_what_trials_do_not_depend_on_are_refused(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status = run_here(arguments, monkeypatch)
+    assert said in f"{status} {capsys.readouterr().err}"

@@ -4,13 +4,13 @@ from typing import Any, get_args
 
 import pytest
 
-from resilience import subject as subjects
+from resilience import subjects
 from resilience.bit_perturbations import BitFlip, StuckAt
 from resilience.formats import FORMATS
 from resilience.layers import PARTS, PASSING
 from resilience.perturbations import Constant, Gaussian, Random, Scale, Sign, Zero
 from resilience.sites import Duration, Layerwise, Paper, Structure, Uniform
-from resilience.subject import check_all_weights
+from resilience.subjects import check_all_weights
 from resilience.trial import run_trial
 from tests.faulty import faulty_trial
 

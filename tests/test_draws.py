@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from resilience import drawing
 from resilience.bit_perturbations import BitFlip, StuckAt
 from resilience.perturbations import Constant
 from resilience.sites import Layerwise, Uniform
@@ -119,3 +120,18 @@ def test_layer_and_bit_are_named_where_there_is_just_one() -> None:
 def test_what_makes_no_sense_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         run_trial(faulty_trial(**options))
+
+
+def test_a_rate_that_gives_some_layer_no_fault_fails_before_any_draw() -> None:
+    trial = faulty_trial(faults=None, frate=0.003, draws=2, strata="layer")
+    with pytest.raises(ValueError, match=r"frate=0\.003 of 160 weights of head gives no fault"):
+        run_trial(trial)
+
+
+def test_faults_in_activations_that_no_list_can_hold_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(drawing, "LARGEST_LIST", 60 * 512 - 1)
+    sites = Uniform("conv", "activations", "tensor")
+    with pytest.raises(ValueError, match=r"30,720 elements of 60 images, .* at most 30,719"):
+        run_trial(faulty_trial(sites, faults=1))

@@ -13,8 +13,9 @@ from resilience.drawing import draw_faults
 from resilience.engine import Engine
 from resilience.folding import ConvolutionNorm
 from resilience.injection import Faults, injected
-from resilience.layers import layer_tensors, used_layers
+from resilience.layers import layer_tensors
 from resilience.perturbations import Random, Zero
+from resilience.recording import used_layers
 from resilience.sites import Paper
 from resilience.sources import ImageNet
 from resilience.storage import Storage

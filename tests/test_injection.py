@@ -18,8 +18,8 @@ from resilience.injection import (
     check_restored,
     injected,
 )
-from resilience.layers import used_layers
 from resilience.perturbations import Random
+from resilience.recording import used_layers
 from resilience.sites import Uniform
 from resilience.storage import Storage
 from tests.conftest import SmallNetwork

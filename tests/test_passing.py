@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from resilience.bit_perturbations import BitFlip
 from resilience.drawing import draw_faults
 from resilience.formats import FORMATS
-from resilience.layers import Layer, used_layers
+from resilience.layers import Layer
 from resilience.models import Model
 from resilience.passing import Stream, joined
 from resilience.perturbations import Constant, Gaussian, Random
+from resilience.recording import used_layers
 from resilience.sites import Duration, Layerwise, Structure, Uniform
 from resilience.storage import Storage
-from resilience.subject import prepare
+from resilience.subjects import prepare
 from resilience.trial import run_trial
 from tests.faulty import everything, faulty_trial
 from tests.test_trial import PREPROCESSING

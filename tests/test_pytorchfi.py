@@ -19,8 +19,9 @@ from torchvision.models import resnet18
 from resilience.engine import Engine
 from resilience.formats import FORMATS
 from resilience.injection import Faults
-from resilience.layers import Layer, used_layers
+from resilience.layers import Layer
 from resilience.passing import PassingFaults, Stream
+from resilience.recording import used_layers
 from resilience.storage import values_at
 from tests.conftest import SmallNetwork
 

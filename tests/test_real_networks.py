@@ -7,7 +7,7 @@ import pytest
 
 from resilience.config import build_trial
 from resilience.overrides import compose_trial
-from resilience.subject import prepare
+from resilience.subjects import prepare
 from resilience.trial import run_trial
 
 IMAGES = 200

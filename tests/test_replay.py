@@ -8,7 +8,7 @@ import pytest
 import torch
 import torchvision
 
-from resilience import subject as subjects
+from resilience import subjects
 from resilience.__main__ import main as run_program
 from resilience.comparison import figure_differences, machine_differences
 from resilience.replay import main

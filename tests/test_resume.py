@@ -160,3 +160,9 @@ def test_damaged_results_are_moved_aside_and_said_aloud(
     assert (tmp_path / "0" / "result.json.damaged-1").read_bytes() == b"older"
     assert (tmp_path / "0" / "result.json.damaged-2").read_bytes() == b""
     assert (tmp_path / "0" / "faults.csv.damaged-1").exists()
+
+
+def test_another_number_of_draws_is_refused(results: list[Result]) -> None:
+    changed = dataclasses.replace(trial_of(replica=9), draws=3)
+    with pytest.raises(MixedCampaignError, match=r"draws is null there and .*3.* now"):
+        finished([changed], results, identity)

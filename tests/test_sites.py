@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from resilience.layers import PARTS, Layer, Targets
-from resilience.layers import used_layers as _used_layers
+from resilience.recording import used_layers as _used_layers
 from resilience.sites import Layerwise, Paper, Population, Sites, Structure, Uniform, fault_count
 from tests.faulty import everything
 
@@ -360,7 +360,9 @@ def test_structures_are_all_elements_once_in_runs_of_neighbours(structure: Struc
 def test_rates_speak_of_structures() -> None:
     population = Uniform(structure="channel").population([WEIGHT])
     assert (population.size, fault_count(0.4, population)) == (5, 2)
-    with pytest.raises(ValueError, match=r"of 5 channels gives no fault; frate=0\.2 gives one"):
+    with pytest.raises(
+        ValueError, match=r"of 5 channels of conv gives no fault; frate=0\.2 gives one"
+    ):
         fault_count(0.01, population)
 
 

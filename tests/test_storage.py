@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from resilience.formats import FORMATS
-from resilience.layers import layer_tensors, used_layers
+from resilience.layers import layer_tensors
+from resilience.recording import used_layers
 from resilience.storage import Storage
 from tests.faulty import everything
 

@@ -19,7 +19,7 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from resilience import subject as subjects
+from resilience import subjects
 from resilience.datasets import Dataset, balanced_choice
 from resilience.injection import RestorationError
 from resilience.models import Model, torchvision_network
@@ -28,7 +28,7 @@ from resilience.preprocessing import Preprocessing
 from resilience.settings import Settings
 from resilience.sites import Layerwise, Paper, Uniform
 from resilience.sources import ImageNet
-from resilience.subject import check_all_weights, prepare
+from resilience.subjects import check_all_weights, prepare
 from resilience.trial import Choice, Trial, run_trial
 from tests.conftest import SmallNetwork
 

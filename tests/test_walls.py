@@ -17,8 +17,8 @@ HYDRA_MAY_BE_KNOWN_TO = {
     *("clusters/__init__", "clusters/local", "clusters/ray", "clusters/slurm", "clusters/work"),
 }
 CORE = [
-    *("layers", "sites", "formats", "perturbations", "bit_perturbations", "storage", "drawing"),
-    *("injection", "passing", "evaluation"),
+    *("layers", "recording", "sites", "formats", "storage", "perturbations", "bit_perturbations"),
+    *("drawing", "injection", "passing", "evaluation"),
 ]
 OUTSIDE_THE_CORE = {"pathlib", "os", "io", "json", "csv", "tempfile", "hydra", "omegaconf"}
 
