@@ -14,7 +14,7 @@ from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
 from resilience.failures import Failure, find_failures
-from resilience.files import replacing, set_aside
+from resilience.files import remove_unfinished, replacing, set_aside
 from resilience.provenance import hardware, repository, versions
 from resilience.shards import share
 
@@ -81,6 +81,7 @@ def begin(config: DictConfig, run: Run, size: int, found: int, others: int) -> N
     _runs.append(run)
     path = run.directory / CAMPAIGN_FILE
     with FileLock(run.directory / f".{CAMPAIGN_FILE}.lock"):  # shards may start together
+        remove_unfinished(run.directory)
         before = read_campaign_file(run.directory)
         if path.exists() and not before:
             log.warning("%s is damaged; moved aside as %s", path, set_aside(path).name)

@@ -193,3 +193,12 @@ def test_sweeps_of_what_trials_do_not_depend_on_are_refused(
     monkeypatch.chdir(tmp_path)
     status = run_here(arguments, monkeypatch)
     assert said in f"{status} {capsys.readouterr().err}"
+
+
+def test_what_a_killed_run_left_of_the_campaigns_file_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f".{campaign.CAMPAIGN_FILE}.0123.tmp").write_text("{")
+    arguments = ["replica=0", "frate=0.1", f"hydra.sweep.dir={tmp_path}", "analysis.enabled=false"]
+    assert run_here(arguments, monkeypatch) == 0
+    assert not list(tmp_path.rglob("*.tmp"))
