@@ -90,7 +90,8 @@ def test_int8_is_off_by_half_a_step_at_most(values: Tensor) -> None:
     held = FORMATS["int8"].decode(FORMATS["int8"].encode(values, scale), scale)
     assert bool(((held - values).abs() <= scale * (0.5 + 1e-4)).all())
     largest = values.abs().argmax()
-    assert math.isclose(held[largest], values[largest], rel_tol=1e-6, abs_tol=float(scale) / 127)
+    if scale > torch.finfo(torch.float32).tiny:  # below it, steps would be no normal numbers
+        assert math.isclose(held[largest], values[largest], rel_tol=1e-6)
 
 
 def test_int8_rounds_to_even_and_saturates() -> None:
