@@ -30,7 +30,7 @@ SWEEP = [
     *("replica=0,1", "model.weights=none", "dataset.limit=20", "threads=1"),
     *("analysis.enabled=false", "hydra.sweep.dir=here"),
 ]
-LONGER = [*SWEEP, "replica=range(0,6)", "dataset.limit=500"]
+LONGER = [*SWEEP, "replica=range(0,6)", "dataset.limit=1000", "batch_size=5"]
 """Long enough to be stopped in the middle."""
 ON_SLURM = ["cluster=slurm", "cluster.cpus=1", "cluster.minutes=10"]
 
