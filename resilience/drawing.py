@@ -12,7 +12,7 @@ from resilience.formats import Format
 from resilience.injection import Faults
 from resilience.layers import PASSING, Layer
 from resilience.passing import PassingFaults, Rule
-from resilience.perturbations import AnyPerturbation, Striking, striking
+from resilience.perturbations import AnyPerturbation, Striking
 from resilience.sites import Population, Sites
 from resilience.storage import Storage
 
@@ -72,7 +72,7 @@ def draw_faults(
             f"{count:,} faults do not fit on {population.size:,} {population.unit}, one on each"
         )
     drawn = dict(zip(population.layers, sites.draw(population, count, rng), strict=True))
-    strike = striking(perturb)
+    strike = Striking(perturb)
     by_layer: dict[str, int] = {}
     stored = []
     for layer, structures in drawn.items():

@@ -30,8 +30,16 @@ class Perturbation(Protocol):
 AnyPerturbation = Perturbation | Callable[[Tensor, np.random.Generator], Tensor] | BitPerturbation
 
 
-class Striking(Protocol):
-    """What memory holds after faults, told by what it holds before."""
+class Striking:
+    """What a perturbation, of values or of bits, does to what memory holds.
+
+    Made once for many layers, as asking a callable what it takes costs more than calling it.
+    """
+
+    def __init__(self, perturb: AnyPerturbation) -> None:
+        self._perturb: Any = perturb
+        self._of_bits = isinstance(perturb, BitPerturbation)
+        self._takes_three = not self._of_bits and _takes_three(perturb)
 
     def __call__(
         self,
@@ -57,31 +65,17 @@ class Striking(Protocol):
         ValueError
             If a rule does not give one value for each element, or one that the format lacks.
         """
-
-
-def striking(perturb: AnyPerturbation) -> Striking:
-    """What a perturbation, of values or of bits, does to what memory holds."""
-    takes_three = not isinstance(perturb, BitPerturbation) and _takes_three(perturb)
-
-    def strike(
-        codes: Tensor,
-        scale: Tensor | None,
-        format: Format,
-        whole: Tensor,
-        rng: np.random.Generator,
-    ) -> tuple[Tensor, Tensor | None]:
-        if isinstance(perturb, BitPerturbation):
-            return perturb.strike(codes, format, rng)
+        if self._of_bits:
+            struck: tuple[Tensor, Tensor] = self._perturb.strike(codes, format, rng)
+            return struck
         values = format.decode(codes, scale).clone()
-        rule: Any = perturb
-        new = torch.as_tensor(rule(values, whole, rng) if takes_three else rule(values, rng))
+        given = (values, whole, rng) if self._takes_three else (values, rng)
+        new = torch.as_tensor(self._perturb(*given))
         if new.shape != codes.shape:
             raise ValueError(
                 f"the perturbation gave values of shape {tuple(new.shape)} for {len(codes)} faults"
             )
         return format.encode(new.to(torch.float32), scale), None
-
-    return strike
 
 
 def _takes_three(perturb: object) -> bool:

@@ -26,10 +26,7 @@ from resilience.formats import FORMATS
 from resilience.identity import digest
 from resilience.injection import Faults, RestorationError
 from resilience.layers import PASSING
-from resilience.models import (
-    Classifier,
-    Model,
-)
+from resilience.models import Classifier, Model
 from resilience.passing import PassingFaults, Stream, joined
 from resilience.prefix import GoldenPrefix
 from resilience.preprocessing import Inputs

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from resilience.formats import FORMATS, raw_bits
-from resilience.perturbations import Constant, Gaussian, Random, Scale, Sign, Zero, striking
+from resilience.perturbations import Constant, Gaussian, Random, Scale, Sign, Striking, Zero
 
 VALUES, WEIGHT = torch.full((20_000,), 7.0), torch.linspace(-0.25, 0.5, 101)
 
@@ -96,7 +96,7 @@ def strike(perturb: Any, format: str = "float32", scale: float | None = None) ->
     held = FORMATS[format]
     codes = held.encode(torch.tensor([1.0, -2.0, 3.0]))
     scales = None if scale is None else torch.full((3,), scale)
-    after, bits = striking(perturb)(codes, scales, held, WEIGHT, np.random.default_rng(0))
+    after, bits = Striking(perturb)(codes, scales, held, WEIGHT, np.random.default_rng(0))
     assert bits is None
     assert after.dtype == held.dtype
     return after
