@@ -17,9 +17,9 @@ from unittest import mock
 import numpy as np
 
 from resilience.analysis import analyse
-from resilience.analysis.table import read_campaigns
-from resilience.identity import digest
-from resilience.results import Result, write_result
+from resilience.analysis.read.table import read_campaigns
+from resilience.results.record import Result, write_result
+from resilience.system.hashing import digest
 
 MODELS = {"vgg19": 0.19, "resnet50": 0.16, "inception_v3": 0.24}
 RATES = (1e-5, 3e-5, 5e-5)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from torch import nn
 
-from resilience.results import find_results, read_result
+from resilience.results.record import find_results, read_result
 
 
 class Tiny(nn.Sequential):

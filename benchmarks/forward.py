@@ -25,9 +25,9 @@ from measuring import PAPER_MODELS, options_parser, report
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from resilience.allocation import keep_freed_memory
-from resilience.engine import Engine
-from resilience.models import torchvision_network
+from resilience.inference.allocator import keep_freed_memory
+from resilience.inference.engine import Engine
+from resilience.networks.models import torchvision_network
 
 SIDE = 2048
 VARIANTS = ("contiguous", "channels_last", "folded", "compiled")

@@ -29,7 +29,7 @@ from measuring import (
     write_images,
 )
 
-from resilience.results import Result
+from resilience.results.record import Result
 
 
 def link_images(source: Path, folder: Path, number: int) -> None:

@@ -28,14 +28,14 @@ from measuring import PAPER_MODELS, options_parser, report
 from plain_script import Fault, corrupted_copy, decide_each
 from torch import nn
 
-from resilience.drawing import draw_faults
-from resilience.engine import Engine
-from resilience.injection import bit_sums, check_restored, injected
-from resilience.models import torchvision_network
-from resilience.perturbations import Zero
-from resilience.recording import used_layers
-from resilience.sites import Paper, Population, Sites, Uniform, fault_count
-from resilience.storage import Storage
+from resilience.faults.injection import bit_sums, check_restored, injected
+from resilience.faults.memory import Storage
+from resilience.faults.perturbations import Zero
+from resilience.faults.sampling import draw_faults
+from resilience.faults.sites import Paper, Population, Sites, Uniform, fault_count
+from resilience.faults.tracing import used_layers
+from resilience.inference.engine import Engine
+from resilience.networks.models import torchvision_network
 
 SITES: dict[str, Sites] = {"paper": Paper(), "uniform": Uniform()}
 Baseline = Callable[[nn.Module, Population, float], nn.Module]

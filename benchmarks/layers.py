@@ -30,11 +30,11 @@ from measuring import (
 )
 from torch.utils.flop_counter import FlopCounterMode
 
-from resilience.drawing import draw_faults
-from resilience.perturbations import Random
-from resilience.sites import Population, Uniform
-from resilience.subject import Subject
-from resilience.subjects import prepare
+from resilience.faults.perturbations import Random
+from resilience.faults.sampling import draw_faults
+from resilience.faults.sites import Population, Uniform
+from resilience.trials.workload import Subject
+from resilience.trials.workload_cache import prepare
 
 
 def limit(subject: Subject, every: int) -> float:

@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from resilience.config import build_trial
-from resilience.overrides import compose_trial, rates_as_choices
-from resilience.provenance import machine, versions
-from resilience.results import Result, find_results, read_result
+from resilience.config.build import build_trial
+from resilience.config.overrides import compose_trial, rates_as_choices
+from resilience.results.record import Result, find_results, read_result
+from resilience.system.provenance import machine, versions
 
 if TYPE_CHECKING:
-    from resilience.trial import Trial
+    from resilience.trials.trial import Trial
 
 PROGRAM = (sys.executable, "-m", "resilience")
 PAPER_MODELS = ["vgg19", "resnet50", "inception_v3"]

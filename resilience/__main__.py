@@ -11,13 +11,14 @@ from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from resilience import campaign, interruption
-from resilience.config import build_trial, factors_of
-from resilience.errors import ending_in_one_line, one_line
-from resilience.failures import write_failure
-from resilience.files import remove_unfinished
-from resilience.overrides import CONFIG_MODULE, CONFIG_NAME, rates_as_choices
-from resilience.results import FAILURE_FILE, write_result
+from resilience.campaign import lifecycle
+from resilience.config.build import build_trial, factors_of
+from resilience.config.overrides import CONFIG_MODULE, CONFIG_NAME, rates_as_choices
+from resilience.config.user_errors import ending_in_one_line, one_line
+from resilience.results.failed_trials import write_failure
+from resilience.results.record import FAILURE_FILE, write_result
+from resilience.system import signals
+from resilience.system.atomic import remove_unfinished
 
 log = logging.getLogger("resilience")
 
@@ -27,7 +28,7 @@ def run(config: DictConfig) -> None:
     """Run the trial that a configuration describes, and save its result."""
     hydra_config = HydraConfig.get()
     directory = Path(hydra_config.runtime.output_dir)
-    with interruption.handled(), interruption.deferred():
+    with signals.handled(), signals.deferred():
         if hydra_config.mode == RunMode.MULTIRUN:
             _run_among_others(config, directory, list(hydra_config.overrides.task))
         else:
@@ -50,7 +51,7 @@ def _run_among_others(config: DictConfig, directory: Path, overrides: list[str])
 
 def _run(config: DictConfig, directory: Path, campaign: Path | None = None) -> None:
     # torch takes seconds to import, and --help need not wait for it.
-    from resilience.trial import run_trial
+    from resilience.trials.trial import run_trial
 
     write_result(directory, *run_trial(build_trial(config, campaign)))
 
@@ -62,11 +63,11 @@ def main() -> None:
     logging.raiseExceptions = False  # a full disk needs no stack for each line that is not logged
     _register_plugins()
     try:
-        with interruption.handled(), ending_in_one_line():
+        with signals.handled(), ending_in_one_line():
             sys.argv[1:] = rates_as_choices(sys.argv[1:])
             _run_and_end()
-    except interruption.Interrupted as stop:
-        print(f"stopped by {stop}; to go on: {campaign.how_to_go_on()}", file=sys.stderr)
+    except signals.Interrupted as stop:
+        print(f"stopped by {stop}; to go on: {lifecycle.how_to_go_on()}", file=sys.stderr)
         sys.exit(stop.status)
 
 
@@ -76,11 +77,11 @@ def _run_and_end() -> None:
         run()
     except Exception as error:  # of one trial; the others have results
         failure = error
-    if "resilience.subjects" in sys.modules:  # trials were run in this process
-        from resilience.subjects import check_all_weights
+    if "resilience.trials.workload_cache" in sys.modules:  # trials were run in this process
+        from resilience.trials.workload_cache import check_all_weights
 
         check_all_weights()
-    failed = campaign.end()
+    failed = lifecycle.end()
     if failure:
         raise failure
     if failed:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from resilience.analysis.findings import Findings
-    from resilience.analysis.model import Observations
+    from resilience.analysis.report.findings import Findings
+    from resilience.analysis.tables.model import Observations
 
 
 class Written(NamedTuple):
@@ -38,9 +38,9 @@ def analyse_campaign(
     """
     # Here, so that asking for help does not wait for pandas and matplotlib.
     from resilience.analysis import analyse, write_tables
-    from resilience.analysis.figures import draw_figures
-    from resilience.analysis.findings import find
-    from resilience.analysis.report import write_report
+    from resilience.analysis.figures.draw import draw_figures
+    from resilience.analysis.report.assemble import write_report
+    from resilience.analysis.report.findings import find
 
     _refuse(paths)
     directory = output if output is not None else _beside(paths)
@@ -53,7 +53,7 @@ def analyse_campaign(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     options = _parser().parse_args(arguments)
-    from resilience.analysis.model import UnfitObservationsError
+    from resilience.analysis.tables.model import UnfitObservationsError
 
     try:
         written = analyse_campaign(
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _read(
     paths: Sequence[Path], response: str | None, factors: Sequence[str] | None
 ) -> "Observations":
-    from resilience.analysis.table import read_campaigns, read_csv, select
+    from resilience.analysis.read.table import read_campaigns, read_csv, select
 
     if paths[0].is_file():
         return read_csv(paths[0], response, factors)
@@ -81,7 +81,7 @@ def _read(
 
 def _beside(paths: Sequence[Path]) -> Path:
     """Where to write unless told: in the campaign, or beside the file."""
-    from resilience.analysis.model import UnfitObservationsError
+    from resilience.analysis.tables.model import UnfitObservationsError
 
     if len(paths) > 1:
         # In one of them it would pass for the analysis of that one alone.
@@ -91,7 +91,7 @@ def _beside(paths: Sequence[Path]) -> Path:
 
 def _refuse(paths: Sequence[Path]) -> None:
     """Raise an error for paths that do not go together."""
-    from resilience.analysis.model import UnfitObservationsError
+    from resilience.analysis.tables.model import UnfitObservationsError
 
     for path in paths:
         if not path.exists():

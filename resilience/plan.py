@@ -13,17 +13,17 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from resilience.analyze import probability
-from resilience.config import build_trial
-from resilience.errors import ending_in_one_line
-from resilience.overrides import compose_trial, trial_overrides, without
+from resilience.config.build import build_trial
+from resilience.config.overrides import compose_trial, trial_overrides, without
+from resilience.config.user_errors import ending_in_one_line
 
 if TYPE_CHECKING:  # torch takes seconds to import, and --help need not wait for it
-    from resilience.planning import Cell, Plan
+    from resilience.planning.plan import Cell, Plan
 
 
 def cells(overrides: Sequence[str]) -> "list[Cell]":
     """The cells of the design that a multirun of these overrides fills with replicas."""
-    from resilience.planning import Cell
+    from resilience.planning.plan import Cell
 
     counts = Counter(without(trial, ("replica", "seed")) for trial in trial_overrides(overrides))
     composed = ((compose_trial(cell), number) for cell, number in counts.items())
@@ -38,9 +38,9 @@ def plan_campaign(options: argparse.Namespace) -> "Plan":
     ValueError
         If something that the user asked for does not exist or does not go together.
     """
-    from resilience.analysis.foresight import Wish
-    from resilience.measurement import measure_apart
-    from resilience.planning import Proportion, plan
+    from resilience.analysis.power.foresight import Wish
+    from resilience.planning.cost import measure_apart
+    from resilience.planning.plan import Proportion, plan
 
     design = cells(options.overrides)
     measurements = {}
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("--power must be above --alpha: that much every test has")
     with ending_in_one_line():
         made = plan_campaign(options)
-        from resilience.plan_text import plan_text
+        from resilience.planning.text import plan_text
 
         print(json.dumps(asdict(made), indent=2) if options.json else plan_text(made))
 

@@ -7,9 +7,9 @@ import argparse
 import logging
 import sys
 
-from resilience.config import build_trial
-from resilience.errors import ending_in_one_line
-from resilience.overrides import compose_trial, subject_overrides, trial_overrides
+from resilience.config.build import build_trial
+from resilience.config.overrides import compose_trial, subject_overrides, trial_overrides
+from resilience.config.user_errors import ending_in_one_line
 
 log = logging.getLogger("resilience")
 
@@ -30,8 +30,8 @@ def main() -> None:
         for overrides in subjects(arguments.overrides):
             # This process may fit, wherever the campaign is to run.
             trial = build_trial(compose_trial([*overrides, "cluster=local"]))
-            from resilience.evaluation import accuracy
-            from resilience.subjects import prepare
+            from resilience.metrics import accuracy
+            from resilience.trials.workload_cache import prepare
 
             subject = prepare(trial.model, trial.dataset, trial.settings, trial.sites)
             error = accuracy(subject.golden, subject.images.labels).top1_error

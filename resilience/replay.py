@@ -12,7 +12,10 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from resilience.comparison import (
+from resilience.config.build import build_trial
+from resilience.config.schema import Config
+from resilience.config.user_errors import ending_in_one_line
+from resilience.results.comparison import (
     CROSS_ENTROPY_TOLERANCE,
     Difference,
     fault_differences,
@@ -21,11 +24,14 @@ from resilience.comparison import (
     setting_differences,
     subject_differences,
 )
-from resilience.config import build_trial
-from resilience.errors import ending_in_one_line
-from resilience.provenance import processor
-from resilience.results import FAULTS_FILE, RESULT_FILE, DamagedResultError, Result, read_result
-from resilience.schema import Config
+from resilience.results.record import (
+    FAULTS_FILE,
+    RESULT_FILE,
+    DamagedResultError,
+    Result,
+    read_result,
+)
+from resilience.system.provenance import processor
 
 SHOWN = 10
 """At most so many differences of a kind are listed."""
@@ -147,7 +153,7 @@ def _beside(path: Path, name: str) -> Path:
 
 
 def _run(config: DictConfig, result: Result) -> tuple[Result, str]:
-    from resilience.trial import run_trial
+    from resilience.trials.trial import run_trial
 
     config.batch_size = result.provenance["batch_size"]
     if processor() == result.provenance["machine"]["processor"]:

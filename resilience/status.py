@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from resilience.failures import find_failures
-from resilience.progress import Tally, follow
+from resilience.campaign.progress import Tally, follow
+from resilience.results.failed_trials import find_failures
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ def own_cache(
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("RESILIENCE_CACHE", str(cache))
     yield cache
-    if loaded := sys.modules.get("resilience.subjects"):
+    if loaded := sys.modules.get("resilience.trials.workload_cache"):
         loaded._subjects.clear()
 
 

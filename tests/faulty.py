@@ -5,14 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resilience.choice import Choice
-from resilience.datasets import Dataset
-from resilience.models import Model
-from resilience.perturbations import AnyPerturbation, Random
-from resilience.settings import Settings
-from resilience.sites import Scope, Uniform
-from resilience.trial import Trial
-from tests.test_trial import PREPROCESSING, Noise
+from resilience.data.images import Dataset
+from resilience.faults.perturbations import AnyPerturbation, Random
+from resilience.faults.sites import Scope, Uniform
+from resilience.networks.models import Model
+from resilience.trials.component import Choice
+from resilience.trials.settings import Settings
+from resilience.trials.trial import Trial
+from tests.trials.test_trial import PREPROCESSING, Noise
 
 
 class Everything(nn.Module):

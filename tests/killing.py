@@ -15,9 +15,9 @@ from pathlib import Path
 import sklearn.datasets  # noqa: F401 (what the first trial would import)
 
 import resilience.analyze
-import resilience.trial  # noqa: F401
+import resilience.trials.trial  # noqa: F401
 from resilience.__main__ import main
-from resilience.results import DamagedResultError, find_results, read_whole_result
+from resilience.results.record import DamagedResultError, find_results, read_whole_result
 from tests.tiny import TINY
 
 SWEEP = [*TINY, "frate=0.01,0.1", "perturb=zero,random", "replica=range(0,16)"]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from resilience.config import build_trial
-from resilience.overrides import compose_trial, rates_as_choices
-from resilience.results import find_results, read_result
+from resilience.config.build import build_trial
+from resilience.config.overrides import compose_trial, rates_as_choices
+from resilience.results.record import find_results, read_result
 from tests.test_main import run
 from tests.tiny import TINY
 

@@ -11,7 +11,7 @@ import torch
 import torchvision
 
 from resilience.__main__ import main
-from resilience.results import find_results, read_result
+from resilience.results.record import find_results, read_result
 
 RUN = [sys.executable, "-m", "resilience"]
 SMALL = ["model.weights=none", "dataset.limit=20", "threads=1"]

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from resilience.results import find_results, read_result
+from resilience.results.record import find_results, read_result
 from tests.test_main import run
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

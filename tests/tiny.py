@@ -10,7 +10,7 @@ import pytest
 from torch import Tensor
 
 from resilience.__main__ import main
-from resilience.results import find_results, read_whole_result
+from resilience.results.record import find_results, read_whole_result
 
 TINY = [
     *("model=torchvision", "model.name=tiny", "~model.network.architecture"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from resilience.analysis.model import Analysis, Observations
+    from resilience.analysis.tables.model import Analysis, Observations
 
 __all__ = ["analyse", "write_tables"]
 
@@ -26,7 +26,7 @@ def analyse(
     Parameters
     ----------
     observations
-        From `resilience.analysis.table`.
+        From `resilience.analysis.read.table`.
     response
         A column; by default those that the observations name.
     alpha
@@ -41,16 +41,16 @@ def analyse(
     UnfitObservationsError
         If the response is no numeric column, or there is no trial with faults.
     """
-    from resilience.analysis.anova import anova
-    from resilience.analysis.assumptions import assumptions
-    from resilience.analysis.descriptives import descriptives
-    from resilience.analysis.intervals import sd_intervals
-    from resilience.analysis.model import Analysis, UnfitObservationsError
-    from resilience.analysis.oneway import anova_oneway
-    from resilience.analysis.posthoc import posthoc
-    from resilience.analysis.table import select
-    from resilience.analysis.variances import variances
-    from resilience.analysis.vulnerability import vulnerability
+    from resilience.analysis.means.anova import anova
+    from resilience.analysis.means.descriptives import descriptives
+    from resilience.analysis.means.oneway import anova_oneway
+    from resilience.analysis.means.posthoc import posthoc
+    from resilience.analysis.power.assumptions import assumptions
+    from resilience.analysis.read.table import select
+    from resilience.analysis.risk.vulnerability import vulnerability
+    from resilience.analysis.spread.intervals import sd_intervals
+    from resilience.analysis.spread.variances import variances
+    from resilience.analysis.tables.model import Analysis, UnfitObservationsError
 
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha}")
@@ -90,8 +90,8 @@ def write_tables(analysis: Analysis, directory: Path) -> None:
 
     Tables of an earlier analysis that this one lacks are removed.
     """
-    from resilience.analysis.model import OPTIONAL
-    from resilience.files import replacing
+    from resilience.analysis.tables.model import OPTIONAL
+    from resilience.system.atomic import replacing
 
     for name in set(OPTIONAL) - set(analysis.tables):
         (directory / f"{name}.csv").unlink(missing_ok=True)

@@ -9,11 +9,11 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from resilience.clusters import Cluster
-from resilience.clusters.chunks import Job, chunked
-from resilience.clusters.work import Work
-from resilience.config import build_trial
-from resilience.overrides import subject_overrides
+from resilience.campaign.launchers import Cluster
+from resilience.campaign.launchers.chunks import Job, chunked
+from resilience.campaign.launchers.work import Work
+from resilience.config.build import build_trial
+from resilience.config.overrides import subject_overrides
 
 
 class ClusterLauncher(Launcher):
@@ -51,8 +51,8 @@ class ClusterLauncher(Launcher):
             if config.model.weights == "fit":
                 trial = build_trial(config)
                 # torch takes seconds to import, and given weights need none of it here.
-                from resilience.fits import require_fitted
-                from resilience.models import choose_preprocessing
+                from resilience.networks.models import choose_preprocessing
+                from resilience.networks.trained import require_fitted
 
                 preprocessing = choose_preprocessing(trial.model, trial.dataset)
                 require_fitted(trial.model, preprocessing, trial.dataset)

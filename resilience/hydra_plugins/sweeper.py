@@ -4,8 +4,8 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from resilience.composing import CellLoader
-from resilience.sweeping import sweep
+from resilience.campaign.sweep import sweep
+from resilience.config.cell_loader import CellLoader
 
 
 class CampaignSweeper(BasicSweeper):

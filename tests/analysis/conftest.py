@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import synthetic
 
 from resilience.analysis import analyse
-from resilience.analysis.model import Analysis, Observations
-from resilience.analysis.table import read_campaigns
+from resilience.analysis.read.table import read_campaigns
+from resilience.analysis.tables.model import Analysis, Observations
+from tests.analysis import synthetic
 
 
 @pytest.fixture(autouse=True, scope="session")

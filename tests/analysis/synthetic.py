@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from resilience.identity import digest
-from resilience.results import Result, write_result
+from resilience.results.record import Result, write_result
+from resilience.system.hashing import digest
 
 IMAGES = 1000
 GOLDEN = {"inception_v3": 0.24, "resnet50": 0.16, "vgg19": 0.19}

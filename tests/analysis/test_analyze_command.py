@@ -116,7 +116,7 @@ def test_an_error_is_one_line_and_status_1(
 def test_two_weights_for_one_model_are_an_error(
     small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from resilience.results import find_results, read_result, write_result
+    from resilience.results.record import find_results, read_result, write_result
 
     campaign = tmp_path / "campaign"
     shutil.copytree(small, campaign)

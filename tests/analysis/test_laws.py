@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resilience.analysis import permutation
-from resilience.analysis.anova import anova
-from resilience.analysis.descriptives import descriptives
-from resilience.analysis.intervals import sd_intervals
-from resilience.analysis.model import Observations
-from resilience.analysis.oneway import anova_oneway
-from resilience.analysis.posthoc import posthoc
-from resilience.analysis.variances import variances
+from resilience.analysis.means import permutation
+from resilience.analysis.means.anova import anova
+from resilience.analysis.means.descriptives import descriptives
+from resilience.analysis.means.oneway import anova_oneway
+from resilience.analysis.means.posthoc import posthoc
+from resilience.analysis.spread.intervals import sd_intervals
+from resilience.analysis.spread.variances import variances
+from resilience.analysis.tables.model import Observations
 
 FACTORS = ("model", "frate", "perturb")
 SIMULATIONS = 300

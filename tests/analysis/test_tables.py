@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import synthetic
 
 from resilience.analysis import analyse, write_tables
-from resilience.analysis.model import Analysis, Observations
-from resilience.analysis.table import read_campaigns, read_csv
+from resilience.analysis.read.table import read_campaigns, read_csv
+from resilience.analysis.tables.model import Analysis, Observations
+from tests.analysis import synthetic
 
 EXPECTED = Path(__file__).parent / "data" / "small_campaign"
 COLUMNS = {
@@ -103,7 +103,7 @@ def test_analysing_imports_neither_torch_nor_hydra(small: Path) -> None:
     code = (
         "import sys; from pathlib import Path;"
         "from resilience.analysis import analyse;"
-        "from resilience.analysis.table import read_campaigns;"
+        "from resilience.analysis.read.table import read_campaigns;"
         f"analyse(read_campaigns([Path({str(small)!r})]));"
         "print(sorted({'torch', 'hydra', 'omegaconf'} & set(sys.modules)))"
     )

@@ -1,0 +1,70 @@
+"""Figure of the residuals: normal quantiles, and residuals against fitted means."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from resilience.analysis.figures.appearance import (
+    FAINT,
+    SHARP,
+    empty,
+    heading,
+    legend_below,
+    legend_name,
+    mark,
+    sheet,
+)
+from resilience.analysis.tables.layout import Layout, label_of, title_of
+
+
+def residuals(layout: Layout, response: str, note: str) -> Figure:
+    """Draw the residuals of the full factorial model, which are those from the cell means.
+
+    A cell of one trial has no residual and is left out.
+    """
+    trials = layout.observed(response)[["model", "frate", "perturb", response]]
+    cells = trials.groupby(["model", "frate", "perturb"], observed=True)[response]
+    frame = trials.assign(
+        fitted=cells.transform("mean"), residual=trials[response] - cells.transform("mean")
+    )[cells.transform("size") > 1].astype({"fitted": float, "residual": float})
+    figure, panels = sheet(2, 2, 3.0)
+    if len(frame):
+        _draw(figure, panels, layout, frame, label_of(response).split(" (", 1)[1])
+    else:
+        empty(panels[0], "no replicated cell, hence no residuals")
+        empty(panels[1], "")
+    heading(
+        figure,
+        f"Residuals of {title_of(response).lower()}",
+        f"from the means of their cells, n = {len(frame)}{'; ' + note if note else ''}",
+    )
+    return figure
+
+
+def _draw(
+    figure: Figure, panels: list[Axes], layout: Layout, frame: pd.DataFrame, unit: str
+) -> None:
+    from scipy.special import ndtri
+
+    quantiles, spread = panels
+    count = len(frame)
+    frame = frame.sort_values("residual", kind="stable")
+    frame["normal"] = ndtri((np.arange(1, count + 1) - 0.375) / (count + 0.25))
+    for index, model in enumerate(layout.models):
+        own, look = frame[frame["model"] == model], mark(index)
+        for axes, column in ((quantiles, "normal"), (spread, "fitted")):
+            axes.plot(
+                own[column], own["residual"], linestyle="none", marker=look.marker, markersize=3.6,
+                markeredgecolor=look.colour, markerfacecolor="none", markeredgewidth=0.9,
+                label=legend_name(model), rasterized=count > SHARP,
+            )  # fmt: skip
+    deviation = float(frame["residual"].std(ddof=0))
+    quantiles.axline((0, 0), slope=deviation, color=FAINT, linewidth=1)
+    spread.axhline(0, color=FAINT, linewidth=1)
+    quantiles.set(
+        title="Normal quantiles", xlabel="quantile of the normal law", ylabel=f"residual ({unit}"
+    )
+    spread.set(title="Against the fit", xlabel=f"mean of the cell ({unit}")
+    if len(layout.models) > 1:
+        legend_below(figure, spread)

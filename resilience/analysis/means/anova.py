@@ -1,0 +1,178 @@
+"""Analysis of variance: the full factorial model, by F and by permutation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from resilience.analysis.means.design import Design, Effect, design_of, effect_basis
+from resilience.analysis.means.permutation import permutation_p
+from resilience.analysis.tables.tabular import by_response, tabulate
+
+COLUMNS = (
+    *("response", "effect", "df", "sum_sq", "mean_sq", "F", "p"),
+    *("eta_sq_partial", "omega_sq_partial", "p_permutation", "type", "note"),
+)
+FRACTIONS = (
+    *("top1_error", "top5_error", "masked_rate", "sdc_rate", "due_rate"),
+    *("sdc5_rate", "sdc10pct_rate", "sdc20pct_rate"),
+)
+"""Responses that count images, so that a logit of them exists."""
+COMPARED = (("top1_error", "images"), ("golden_top1_error", "golden_images"))
+"""What the logit of `error_increase` is made from."""
+
+
+def anova(
+    rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str], seed: int
+) -> pd.DataFrame:
+    """Analysis of variance of each response, with all interactions.
+
+    Type II sums of squares (each effect adjusted for all that don't contain it), from centred
+    responses. `omega_sq_partial` is (SS - df MSE) / (SS + (N - df) MSE) and may be negative.
+    `p_permutation` permutes residuals. A response that counts images is followed by its empirical
+    logit, ln((x + 1/2) / (n - x + 1/2)) for x of n images; `error_increase` by the difference of
+    corrupted and golden logit. Effects end with `residual` and `total`.
+    """
+    rows = rows.assign(**logits(rows, responses))
+    names = [n for r in responses for n in (r, f"{r}_logit") if n in rows]
+    whole = [name for name in names if rows[name].notna().all()]
+    blocks = [whole, *([name] for name in names if name not in whole)]
+    tables = [_block(rows, block, factors, seed) for block in blocks if block]
+    table = pd.concat([t for block in tables for t in block], ignore_index=True)
+    return by_response(table, names)
+
+
+def logits(rows: pd.DataFrame, responses: Sequence[str]) -> dict[str, pd.Series]:
+    """Empirical logits of those responses that count images, by the name of their column."""
+    columns = {}
+    for name in responses:
+        if name in FRACTIONS and _counts(rows, name, "images"):
+            columns[f"{name}_logit"] = _logit(rows[name], rows["images"])
+        elif name == "error_increase" and all(_counts(rows, *pair) for pair in COMPARED):
+            corrupted, golden = (_logit(rows[share], rows[total]) for share, total in COMPARED)
+            columns[f"{name}_logit"] = corrupted - golden
+    return columns
+
+
+def _counts(rows: pd.DataFrame, fraction: str, images: str) -> bool:
+    """Whether a column holds fractions of a column of counts."""
+    if fraction not in rows or images not in rows:
+        return False
+    present = rows[[fraction, images]].astype(float).dropna(subset=[fraction])
+    return bool(present[fraction].between(0, 1).all() and (present[images] > 0).all())
+
+
+def _logit(fraction: pd.Series, images: pd.Series) -> pd.Series:
+    total = images.astype(float)
+    count = (fraction * total).round()
+    odds: pd.Series = (count + 0.5) / (total - count + 0.5)
+    return odds.map(np.log)
+
+
+def centre(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values less their mean, which keeps the digits of values that are large and close."""
+    shifted = values - values[0]
+    centred: NDArray[np.float64] = shifted - shifted.mean()
+    return centred
+
+
+def _block(
+    rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str], seed: int
+) -> list[pd.DataFrame]:
+    """Tables of responses that have values in the same rows."""
+    rows = rows.dropna(subset=list(responses))
+    if rows.empty:
+        note = "no observations"
+        return [_table(name, [{"effect": "total", "note": note}]) for name in responses]
+    design = design_of(rows, factors)
+    values = np.stack([centre(rows[name].to_numpy(float)) for name in responses], axis=1)
+    effects = design.effects
+    bases = [effect_basis(design, effect) for effect in effects]
+    degrees = np.array([basis.shape[1] for basis in bases])
+    residual = len(rows) - len(design.counts)
+
+    means = design.cell_sums(values) / design.counts[:, None]
+    within = ((values - means[design.codes]) ** 2).sum(axis=0)
+    within[_constant_within(design, values)] = 0.0
+    scaled = means * np.sqrt(design.counts)[:, None]
+    between = np.stack([((basis.T @ scaled) ** 2).sum(axis=0) for basis in bases])
+
+    p = np.full(between.shape, np.nan)
+    testable = within > 0
+    if residual and testable.any() and degrees.any():
+        kept = np.flatnonzero(degrees)
+        columns = np.flatnonzero(testable)
+        drawn = permutation_p(design, values[:, columns], [bases[i] for i in kept], seed)
+        p[np.ix_(kept, columns)] = drawn
+
+    tables = []
+    for j, name in enumerate(responses):
+        lines = _lines(design, factors, degrees, between[:, j], float(within[j]), p[:, j])
+        total = {"effect": "total", "df": len(rows) - 1, "sum_sq": (values[:, j] ** 2).sum()}
+        tables.append(_table(name, [*lines, total]))
+    return tables
+
+
+def _lines(
+    design: Design,
+    factors: Sequence[str],
+    degrees: NDArray[np.intp],
+    between: NDArray[np.float64],
+    within: float,
+    p_permutation: NDArray[np.float64],
+) -> list[dict[str, object]]:
+    from scipy.stats import f as f_distribution
+
+    observations = int(design.counts.sum())
+    residual = observations - len(design.counts)
+    error = within / residual if residual else np.nan
+    reason = ""
+    if not residual:
+        reason = "one observation per cell: no residual to test against"
+    elif within == 0:
+        reason = "all cells constant: no residual to test against"
+    lines: list[dict[str, object]] = []
+    for i, effect in enumerate(design.effects):
+        df, ss = int(degrees[i]), float(between[i])
+        line: dict[str, object] = {
+            "effect": ":".join(factors[j] for j in effect),
+            "df": df,
+            "sum_sq": ss if df else np.nan,
+            "mean_sq": ss / df if df else np.nan,
+            "note": _note(design, effect, df) or reason,
+        }
+        if df and not reason:
+            ratio = ss / df / error
+            line |= {
+                "F": ratio,
+                "p": float(f_distribution.sf(ratio, df, residual)),
+                "eta_sq_partial": ss / (ss + within),
+                "omega_sq_partial": (ss - df * error) / (ss + (observations - df) * error),
+                "p_permutation": p_permutation[i],
+            }
+        lines.append(line)
+    residual_line = {"effect": "residual", "df": residual, "sum_sq": within, "mean_sq": error}
+    return [*lines, {**residual_line, "note": reason}]
+
+
+def _note(design: Design, effect: Effect, df: int) -> str:
+    if any(design.sizes[factor] == 1 for factor in effect):
+        return "one level only: no effect to estimate"
+    if not df:
+        return f"{design.empty} empty cells leave nothing to estimate"
+    full = int(np.prod([design.sizes[factor] - 1 for factor in effect]))
+    if df < full:
+        return f"{design.empty} empty cells: {df} of {full} degrees of freedom"
+    return ""
+
+
+def _constant_within(design: Design, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    low = np.minimum.reduceat(values, design.starts, axis=0)
+    high = np.maximum.reduceat(values, design.starts, axis=0)
+    constant: NDArray[np.bool_] = (low == high).all(axis=0)
+    return constant
+
+
+def _table(response: str, lines: Sequence[dict[str, object]]) -> pd.DataFrame:
+    return tabulate(lines, COLUMNS).assign(response=response, type="II")

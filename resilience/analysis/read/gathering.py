@@ -1,0 +1,219 @@
+"""The results below campaign directories, and what is wrong with them."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resilience.analysis.read.draws import draw_rows, format_of
+from resilience.analysis.tables.model import UnfitObservationsError
+from resilience.results.record import (
+    FAILURE_FILE,
+    RESULT_FILE,
+    DamagedResultError,
+    Result,
+    exact_faults,
+    find_results,
+    read_result,
+)
+from resilience.system.hashing import canonical_json
+
+GOLDEN_FIGURES = ("images", "top1_error", "top5_error", "mean_cross_entropy")
+"""Figures of a golden run that are kept beside those of each trial."""
+
+Problem = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Rows of `trials.csv` (trials of rate 0 among them), and what came with them.
+
+    Attributes
+    ----------
+    rows
+        One mapping per result, without the columns that follow from others.
+    draws
+        One mapping per draw of faults.
+    orders
+        Lists of struck layers, each in the order of the network, by model.
+    failed
+        Factors of the trials that ended with a failure.
+    problems
+        Path, kind and reason.
+    provenance
+        `campaigns`, `results`, `draws`, `weights_sha256` by model, `images_sha256` by both, the
+        distinct values of every parameter and of every other entry of the results' provenance.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    draws: Sequence[Mapping[str, Any]]
+    orders: Mapping[str, set[tuple[str, ...]]]
+    failed: Sequence[Mapping[str, Any]]
+    problems: Sequence[Problem]
+    provenance: Mapping[str, Any]
+
+
+def gather(paths: Sequence[Path]) -> Gathered:
+    """Read all results below the paths.
+
+    Raises
+    ------
+    UnfitObservationsError
+        If a path is no directory or holds no readable result, or if the results differ in the
+        weights or in the images of one model.
+    """
+    rows: list[Mapping[str, Any]] = []
+    draws: list[Mapping[str, Any]] = []
+    orders: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+    problems: list[Problem] = []
+    failed: list[Mapping[str, Any]] = []
+    seen: dict[str, Path] = {}
+    provenance = _Provenance()
+    for directory in paths:
+        if not directory.is_dir():
+            raise UnfitObservationsError(f"{directory} is no directory")
+        readable = False
+        campaign = directory.resolve().name
+        for path in find_results(directory):
+            try:
+                result = read_result(path)
+                row, drawn = _row(campaign, result), list(draw_rows(result))
+            except (DamagedResultError, KeyError, TypeError, OSError) as error:
+                problems.append((str(path), "damaged", _one_line(error)))
+                continue
+            readable = True
+            first = seen.setdefault(_identity(result), path)
+            if first is not path:
+                problems.append((str(path), "duplicate", f"the same trial as {first}"))
+                continue
+            rows.append(row)
+            draws.extend(drawn)
+            orders[result.trial["model"]].add(tuple(result.faults["by_layer"]))
+            provenance.add(campaign, result, len(drawn))
+        for path in sorted(directory.rglob(FAILURE_FILE)):
+            if not path.with_name(RESULT_FILE).exists():
+                trial, reason = _failure(path)
+                failed.append(trial)
+                problems.append((str(path.parent), "failed", reason))
+        if not readable:
+            raise UnfitObservationsError(f"no readable {RESULT_FILE} below {directory}")
+    problems.extend(provenance.mixed())
+    return Gathered(rows, draws, orders, failed, problems, provenance.summary())
+
+
+def _identity(result: Result) -> str:
+    """Equal for results of the same faults: those of a list are the same in every replica."""
+    trial = dict(result.trial)
+    if "from" in result.parameters.get("faults", {}):
+        del trial["replica"], trial["seed"]
+    return canonical_json([trial, result.parameters])
+
+
+def _row(campaign: str, result: Result) -> dict[str, Any]:
+    trial = result.trial
+    names = ("model", "dataset", "sites", "perturb", "seed", "replica")
+    return {
+        "kind": "trial",
+        "campaign": campaign,
+        **{name: trial[name] for name in names},
+        "frate": None if trial["frate"] is None else float(trial["frate"]),
+        "faults": exact_faults(trial, result.parameters, result.faults),
+        **result.corrupted,
+        **{f"golden_{name}": result.golden[name] for name in GOLDEN_FIGURES},
+    }
+
+
+def _failure(path: Path) -> tuple[Mapping[str, Any], str]:
+    try:
+        document = json.loads(path.read_bytes())
+        trial = document["trial"]
+        rate = trial["frate"]
+        level = {"frate": None if rate is None else float(rate)}
+        return {**trial, **level}, _one_line(document["reason"])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        return {}, f"{FAILURE_FILE} is not whole: {_one_line(error)}"
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+class _Provenance:
+    """Collects the distinct values of what the results say about themselves."""
+
+    def __init__(self) -> None:
+        self.campaigns: list[str] = []
+        self.results = 0
+        self.draws = 0
+        self.weights: dict[str, str] = {}
+        self.images: dict[str, str] = {}
+        self.constants: defaultdict[str, set[Any]] = defaultdict(set)
+        self.by_cell: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
+        self.parameters: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        self.other: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        self.started: list[str] = []
+        self.seconds = 0.0
+
+    def add(self, campaign: str, result: Result, draws: int) -> None:
+        trial, provenance = result.trial, dict(result.provenance)
+        if campaign not in self.campaigns:
+            self.campaigns.append(campaign)
+        self.results += 1
+        self.draws += draws
+        _agree(self.weights, "weights", trial["model"], provenance.pop("weights_sha256", None))
+        # As the model sees them: one model's are larger than another's.
+        seen = f"{trial['dataset']} for {trial['model']}"
+        _agree(self.images, "images", seen, provenance.pop("images_sha256", None))
+        for name in ("dataset", "sites", "precision"):
+            self.constants[name].add(trial.get(name))
+        self.constants["format"].add(format_of(result))
+        for name, value in result.parameters.items():
+            text = canonical_json(value)
+            self.parameters[name][text] = value
+            if name == "settings":
+                text = canonical_json({k: v for k, v in value.items() if k != "format"})
+            if name == "faults" and "count" in value:
+                continue  # a factor
+            self.by_cell[name, trial["model"], trial["perturb"]].add(text)
+        self.started.append(str(provenance.pop("started", "")))
+        self.seconds += float(provenance.pop("seconds", None) or 0.0)
+        for name, value in provenance.items():
+            self.other[name][canonical_json(value)] = value
+
+    def mixed(self) -> Iterable[Problem]:
+        """Name what differs among trials that the analysis takes for replicas of one cell."""
+        for name, values in self.constants.items():
+            if len(values) > 1:
+                listed = ", ".join(sorted(map(str, values)))
+                yield "", "mixed", f"trials that differ in {name} are pooled: {listed}"
+        for (name, model, perturb), texts in self.by_cell.items():
+            if len(texts) > 1 and name not in self.constants:
+                listed = ", ".join(sorted(texts))
+                yield f"{model}/{perturb}", "mixed", f"trials differ in {name}: {listed}"
+
+    def summary(self) -> dict[str, Any]:
+        started = sorted(filter(None, self.started))
+        return {
+            "campaigns": self.campaigns,
+            "results": self.results,
+            "draws": self.draws,
+            "weights_sha256": dict(sorted(self.weights.items())),
+            "images_sha256": dict(sorted(self.images.items())),
+            "parameters": {name: list(v.values()) for name, v in sorted(self.parameters.items())},
+            "started": started[0] if started else "",
+            "last_started": started[-1] if started else "",
+            "seconds": self.seconds,
+            **{name: list(values.values()) for name, values in sorted(self.other.items())},
+        }
+
+
+def _agree(known: dict[str, str], what: str, name: str, sha256: str | None) -> None:
+    if sha256 is None:
+        return
+    first = known.setdefault(name, sha256)
+    if first != sha256:
+        raise UnfitObservationsError(
+            f"{name} has two different {what} among the results: sha256 {first} and {sha256}"
+        )

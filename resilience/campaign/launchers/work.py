@@ -1,0 +1,99 @@
+"""What a worker does: compose each trial of its chunk, and run it."""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+import resilience.config.build  # noqa: F401 (registers what trials' directories are made from)
+from resilience.campaign.launchers.chunks import Chunk, Job
+from resilience.config.user_errors import USER_ERRORS, one_line
+from resilience.results.record import RESULT_FILE, DamagedResultError, read_whole_result
+
+log = logging.getLogger("resilience")
+
+
+@dataclass(frozen=True)
+class Work:
+    """A sweep, as far as a worker needs it; can be sent to another process by cloudpickle.
+
+    Attributes
+    ----------
+    context, config, task, singletons
+        What Hydra gives a launcher, and its state.
+    directory
+        Which relative paths start from.
+    """
+
+    context: HydraContext
+    config: DictConfig
+    task: TaskFunction
+    singletons: Mapping[type, Any]
+    directory: Path
+
+    def __call__(self, chunk: Chunk) -> list[JobReturn]:
+        """Make the trials of a chunk in a process that knows nothing of the sweep yet."""
+        os.chdir(self.directory)
+        Singleton.set_state(dict(self.singletons))
+        return list(self.run(chunk))
+
+    def checkpoint(self, chunk: Chunk) -> Any:
+        """What submitit runs when SLURM has put the job back: the same, which resumes."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, chunk)
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[JobReturn]:
+        """Make trials in this process, and say what became of each.
+
+        Trials that have a whole result already, as after a requeue, are not made again.
+        """
+        setup_globals()
+        for job in jobs:
+            config = self.context.config_loader.load_sweep_config(self.config, list(job.overrides))
+            with open_dict(config):
+                config.hydra.job.id = config.hydra.job.num = job.number
+            done = run_job(
+                hydra_context=self.context,
+                task_function=self._unless_done,
+                config=config,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+            )
+            yield _in_brief(job, done)
+        # What is logged from now on is not of the last trial.
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+
+    def _unless_done(self, config: DictConfig) -> Any:
+        result = Path(HydraConfig.get().runtime.output_dir, RESULT_FILE)
+        try:
+            read_whole_result(result)
+        except (FileNotFoundError, DamagedResultError):
+            return self.task(config)
+        log.info("%s is there already", result)
+        return None
+
+
+def _in_brief(job: Job, done: JobReturn) -> JobReturn:
+    """What became of a trial, without its configuration and with an error that can be sent."""
+    if done.status == JobStatus.COMPLETED:
+        return JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
+    error = done._return_value
+    if isinstance(error, USER_ERRORS):
+        return failed(job, one_line(error))
+    return failed(job, f"{type(error).__name__}: {one_line(error)}")
+
+
+def failed(job: Job, reason: str) -> JobReturn:
+    """What became of a trial that has no result."""
+    returned = JobReturn(overrides=job.overrides, status=JobStatus.FAILED)
+    returned.return_value = ValueError(reason)
+    return returned

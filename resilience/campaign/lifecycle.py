@@ -1,0 +1,153 @@
+"""A campaign: the directory of a sweep's trials, and what is done at its beginning and end."""
+
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from omegaconf import DictConfig, OmegaConf
+
+from resilience.campaign.shards import share
+from resilience.results.failed_trials import Failure, find_failures
+from resilience.system.atomic import remove_unfinished, replacing, set_aside
+from resilience.system.provenance import hardware, repository, versions
+
+log = logging.getLogger("resilience")
+
+CAMPAIGN_FILE = "campaign.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Some trials of a campaign, as one command runs them.
+
+    Attributes
+    ----------
+    directory
+        The campaign's.
+    trials
+        Overrides of each trial that had no result.
+    analysed
+        Whether an analysis is wanted at the end.
+    critical
+        From how many images on faults are critical to it.
+    """
+
+    directory: Path
+    trials: Sequence[Sequence[str]]
+    analysed: bool
+    critical: int = 1
+
+    def failures(self) -> list[Failure]:
+        """Those of its trials that failed."""
+        own = {tuple(trial) for trial in self.trials}
+        return [found for found in find_failures(self.directory) if found.overrides in own]
+
+
+_runs: list[Run] = []
+"""What this process runs; a list, as it is empty before a sweep begins."""
+
+
+def begin(config: DictConfig, run: Run, size: int, found: int, others: int) -> None:
+    """Note a run in its campaign's `campaign.json`, the run before it among the `earlier`.
+
+    Parameters
+    ----------
+    config
+        Of the sweep, before anything in it was swept.
+    size
+        Number of trials of the sweep, with all its shards.
+    found, others
+        Number of results that the campaign has, and of those that are no trials of the sweep.
+    """
+    of_trials = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    document = {
+        "schema": 1,
+        "found": found,
+        "overrides": list(config.hydra.overrides.task),
+        "sweep": OmegaConf.to_container(config.hydra.sweeper.params),
+        "configuration": OmegaConf.to_container(of_trials),
+        "versions": versions(),
+        "git": repository(Path.cwd()),
+        "machine": hardware(),
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    _runs.append(run)
+    path = run.directory / CAMPAIGN_FILE
+    with FileLock(run.directory / f".{CAMPAIGN_FILE}.lock"):  # shards may start together
+        remove_unfinished(run.directory)
+        before = read_campaign_file(run.directory)
+        if path.exists() and not before:
+            log.warning("%s is damaged; moved aside as %s", path, set_aside(path).name)
+        earlier = before.pop("earlier", [])
+        if before:
+            earlier.append(before)
+        shards = {
+            other["configuration"].get("shard") for other in earlier if _same(other, document)
+        }
+        trials = set[int]().union(*(share(range(size), each) for each in {config.shard, *shards}))
+        document |= {"trials": others + len(trials), "earlier": earlier}
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def read_campaign_file(directory: Path) -> dict[str, Any]:
+    """The content of a campaign's `campaign.json`; empty where there is none, or no whole one."""
+    try:
+        document = json.loads((directory / CAMPAIGN_FILE).read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _same(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two runs are of one sweep, or of its shards."""
+    one, another = (
+        (each["sweep"], [word for word in each["overrides"] if not word.startswith("shard=")])
+        for each in (run, other)
+    )
+    return one == another
+
+
+def end() -> int:
+    """Analyse what this process ran, with or without failed trials; give how many failed.
+
+    Hydra has a callback for a sweep's end, but not when a trial failed, and it swallows errors.
+    """
+    failed = 0
+    while _runs:
+        run = _runs.pop()
+        if run.analysed:
+            _analyse(run.directory, run.critical)
+        for failure in run.failures():
+            failed += 1
+            print(f"failed: {failure.directory}: {failure.reason}", file=sys.stderr)
+    return failed
+
+
+def how_to_go_on() -> str:
+    """The command that goes on with what this process ran."""
+    command = list(sys.orig_argv)
+    named = any(word.startswith(("campaign=", "hydra.sweep.dir=")) for word in command)
+    if _runs and not named:
+        command.append(f"hydra.sweep.dir={_runs[-1].directory}")
+    return shlex.join(command)
+
+
+def _analyse(directory: Path, critical: int) -> None:
+    from resilience.analyze import analyse_campaign
+
+    try:
+        written = analyse_campaign([directory], critical=critical)
+    except (ValueError, OSError) as error:
+        log.warning("%s was not analysed: %s", directory, error)
+        return
+    for finding in written.findings.headlines:
+        print(f"- {finding.claim}")
+    print(f"Report: {written.report}")

@@ -1,0 +1,218 @@
+"""Images with labels: where they come from, which are used, and how they are kept.
+
+A source is what torchvision calls a dataset: `len(source)` and `source[i]`, a pair of a PIL image
+and a class index. Where it also has `targets` (all labels) and `samples` (pairs whose first
+element is a file), they are used to choose images without decoding all of them, and to name a
+corrupt file.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from resilience.data.preprocessing import Preprocessing
+from resilience.networks.checkpoints import state_sha256
+from resilience.system import signals
+from resilience.system.cache import cache_directory, load_tensors, made_once, save_tensors
+from resilience.system.hashing import digest
+
+log = logging.getLogger(__name__)
+
+Source = Any
+"""What torchvision calls a dataset of images with class indices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Which images to use.
+
+    Attributes
+    ----------
+    name
+        The factor's value in results.
+    source
+        Opens the images to evaluate on.
+    fit
+        Opens the images to fit networks on, or None.
+    parameters
+        What tells this choice from others: the configuration that it was made from.
+    image_size
+        Side of the images that networks are given, pixels; None: the network's own.
+    limit
+        At most so many images, distinct, drawn evenly over the classes; None: all.
+    seed
+        Of that draw.
+    skip_corrupt
+        Leave out images that can't be decoded, instead of raising.
+    """
+
+    name: str
+    source: Callable[[], Source]
+    fit: Callable[[], Source] | None
+    parameters: Mapping[str, Any]
+    image_size: int | None = None
+    limit: int | None = 1000
+    seed: int = 0
+    skip_corrupt: bool = False
+
+    def to_fit(self) -> "Dataset":
+        """The choice of all images to fit on.
+
+        Raises
+        ------
+        ValueError
+            If the dataset has none.
+        """
+        if self.fit is None:
+            raise ValueError(
+                f"dataset {self.name} has no images to fit on; "
+                "give model.weights=FILE or the name of torchvision weights, or set dataset.fit"
+            )
+        parameters = {**self.parameters, "part": "fit"}
+        return replace(self, source=self.fit, parameters=parameters, limit=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """Decoded images.
+
+    Attributes
+    ----------
+    pixels
+        uint8, shape (images, 3, height, width).
+    labels
+        Class indices, int64, shape (images,).
+    classes
+        Number of classes that labels speak of.
+    sha256
+        Of pixels and labels.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    classes: int
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load_images(dataset: Dataset, preprocessing: Preprocessing) -> Images:
+    """Decode the images of a dataset.
+
+    Those of files are decoded once for each preprocessing, and then read from the cache until a
+    file changes. Where a source has no files, nothing would tell that it has changed.
+
+    Raises
+    ------
+    ValueError
+        If there are no images, or one of them is corrupt (and `skip_corrupt` is not set).
+    """
+    source = dataset.source()
+    chosen, classes = choose_images(source, dataset)
+    if not hasattr(source, "samples"):
+        return _decode(source, chosen, preprocessing, dataset, classes)
+    key = digest(
+        {
+            "dataset": dict(dataset.parameters),
+            "skip_corrupt": dataset.skip_corrupt,
+            "pixels": [preprocessing.resize, preprocessing.crop, preprocessing.interpolation],
+            "files": _listing(source, chosen),
+        }
+    )
+    return made_once(
+        cache_directory() / "images" / f"{dataset.name}-{key[:16]}.safetensors",
+        make=lambda path: _write(_decode(source, chosen, preprocessing, dataset, classes), path),
+        load=lambda path: _read(path, classes),
+    )
+
+
+def choose_images(source: Source, dataset: Dataset) -> tuple[NDArray[np.int64], int]:
+    """Indices of the images to use, sorted, and the number of classes that labels speak of.
+
+    Raises
+    ------
+    ValueError
+        If there are no images.
+    """
+    labels = source_labels(source)
+    if not len(labels):
+        raise ValueError(f"dataset {dataset.name} has no images")
+    classes = len(source.classes) if hasattr(source, "classes") else int(labels.max()) + 1
+    return balanced_choice(labels, dataset.limit, dataset.seed), classes
+
+
+def source_labels(source: Source) -> NDArray[np.int64]:
+    """Class index of each image of a source, shape (images,)."""
+    if hasattr(source, "targets"):
+        return np.asarray(source.targets, dtype=np.int64)
+    return np.array([source[i][1] for i in range(len(source))], dtype=np.int64)
+
+
+def balanced_choice(labels: NDArray[np.int64], limit: int | None, seed: int) -> NDArray[np.int64]:
+    """Indices of at most `limit` distinct images, sorted, drawn evenly over the classes.
+
+    No class gets two images more than another that still has some to give.
+    """
+    if limit is None or limit >= len(labels):
+        return np.arange(len(labels))
+    order = np.random.default_rng(seed).permutation(len(labels))
+    # Turn of each image within its class: first all first images, then all second ones, ...
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    starts = np.searchsorted(labels[by_class], labels[by_class])
+    turn = np.empty(len(labels), dtype=np.int64)
+    turn[by_class] = np.arange(len(labels)) - starts
+    return np.sort(order[np.argsort(turn[order], kind="stable")][:limit])
+
+
+def _listing(source: Source, chosen: NDArray[np.int64]) -> list[tuple[str, int, int]]:
+    """Name, size and time of the chosen images' files, so that another file is noticed."""
+    files = [Path(source.samples[i][0]) for i in chosen]
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
+def _decode(
+    source: Source,
+    chosen: Sequence[int] | NDArray[np.int64],
+    preprocessing: Preprocessing,
+    dataset: Dataset,
+    classes: int,
+) -> Images:
+    pixels, labels = [], []
+    for i in tqdm(chosen, f"decoding {dataset.name}", unit="image", disable=None, leave=False):
+        signals.check()
+        try:
+            image, label = source[int(i)]
+            pixels.append(preprocessing.pixels(image))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            file = source.samples[i][0] if hasattr(source, "samples") else f"image {i}"
+            if not dataset.skip_corrupt:
+                raise ValueError(
+                    f"{file} can't be decoded ({error}); mend or remove it, "
+                    "or leave such images out with dataset.skip_corrupt=true"
+                ) from error
+            log.warning("left out %s, which can't be decoded (%s)", file, error)
+            continue
+        labels.append(int(label))
+    if not labels:
+        raise ValueError(f"no image of dataset {dataset.name} can be decoded")
+    tensors = {"pixels": torch.stack(pixels), "labels": torch.tensor(labels)}
+    return Images(**tensors, classes=classes, sha256=state_sha256(tensors))
+
+
+def _write(images: Images, path: Path) -> None:
+    save_tensors(path, {"pixels": images.pixels, "labels": images.labels})
+
+
+def _read(path: Path, classes: int) -> Images:
+    tensors, sha256 = load_tensors(path)
+    return Images(**tensors, classes=classes, sha256=sha256)

@@ -1,0 +1,197 @@
+"""What a fault writes: rules that turn the values of struck elements into new ones.
+
+A perturbation is any callable `perturb(values, rng)`, or `perturb(values, weight, rng)`. It gets
+the values at the struck elements of one layer, float32, shape (elements,), that layer's whole
+untouched tensor (of activations and inputs: of one image), and a generator, and returns the new
+values, shape (elements,), which are rounded into the format of the memory.
+"""
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from resilience.faults.bit_perturbations import BitPerturbation
+from resilience.faults.formats import Format
+
+
+class Perturbation(Protocol):
+    """The rule that makes the value after a fault from the value before it."""
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+        """New values of one layer's struck elements, shape (elements,)."""
+
+
+AnyPerturbation = Perturbation | Callable[[Tensor, np.random.Generator], Tensor] | BitPerturbation
+
+
+class Striking:
+    """What a perturbation, of values or of bits, does to what memory holds.
+
+    Made once for many layers, as asking a callable what it takes costs more than calling it.
+    """
+
+    def __init__(self, perturb: AnyPerturbation) -> None:
+        self._perturb: Any = perturb
+        self._of_bits = isinstance(perturb, BitPerturbation)
+        self._takes_three = not self._of_bits and _takes_three(perturb)
+
+    def __call__(
+        self,
+        codes: Tensor,
+        scale: Tensor | None,
+        format: Format,
+        whole: Tensor,
+        rng: np.random.Generator,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Codes, shape (elements,), and masks of struck bits, int64; None for rules on values.
+
+        Parameters
+        ----------
+        codes
+            What it holds before, of the format's type, shape (elements,).
+        scale
+            Of each code, in formats that have one.
+        whole
+            All values of the layer.
+
+        Raises
+        ------
+        ValueError
+            If a rule does not give one value for each element, or one that the format lacks.
+        """
+        if self._of_bits:
+            struck: tuple[Tensor, Tensor] = self._perturb.strike(codes, format, rng)
+            return struck
+        values = format.decode(codes, scale).clone()
+        given = (values, whole, rng) if self._takes_three else (values, rng)
+        new = torch.as_tensor(self._perturb(*given))
+        if new.shape != codes.shape:
+            raise ValueError(
+                f"the perturbation gave values of shape {tuple(new.shape)} for {len(codes)} faults"
+            )
+        return format.encode(new.to(torch.float32), scale), None
+
+
+def _takes_three(perturb: object) -> bool:
+    """Whether a perturbation wants the whole tensor too."""
+    try:
+        parameters = inspect.signature(perturb).parameters.values()  # type: ignore[arg-type]
+    except ValueError:  # of something built in
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    wanted = [p for p in parameters if p.kind in positional and p.default is p.empty]
+    return len(wanted) >= 3
+
+
+@dataclass(frozen=True, slots=True)
+class Zero:
+    """Write 0."""
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+        """Zeros, shape (elements,)."""
+        return torch.zeros_like(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Write one value.
+
+    Attributes
+    ----------
+    value
+        Any; inf and nan too.
+    """
+
+    value: float = 1.0
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+        """The value, shape (elements,)."""
+        # NaNs have many bits, and those of YAML's are not those of the command line's.
+        return torch.full_like(values, math.nan if math.isnan(self.value) else self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Change the sign."""
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+        """The values with the other sign, shape (elements,)."""
+        return -values
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Multiply by a factor."""
+
+    factor: float = 2.0
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+        """The values times the factor, shape (elements,)."""
+        return values * self.factor
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian:
+    """Add noise with a mean of 0.
+
+    Attributes
+    ----------
+    sd
+        Standard deviation of the noise.
+    relative
+        Whether `sd` is in units of the standard deviation of the struck layer before any fault.
+    """
+
+    sd: float = 1.0
+    relative: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.sd) and self.sd >= 0):
+            raise ValueError(f"perturb.sd must be finite and not negative, got {self.sd}")
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+        """The values and N(0, sd), shape (elements,)."""
+        # On the CPU: another device adds up in another order, and would give other faults.
+        unit = float(weight.cpu().float().std(correction=0)) if self.relative else 1.0
+        noise = rng.normal(0.0, self.sd * unit, len(values))
+        return values + torch.from_numpy(noise).to(values.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Random:
+    """Write values drawn evenly from an interval.
+
+    Attributes
+    ----------
+    low, high
+        The interval's ends, used with `span="fixed"`.
+    span
+        `"fixed"`: from `low` to `high`. `"layer"`: from the smallest to the largest weight of
+        the struck layer before any fault.
+    """
+
+    low: float = -1.0
+    high: float = 1.0
+    span: str = "fixed"
+
+    def __post_init__(self) -> None:
+        if self.span not in ("fixed", "layer"):
+            raise ValueError(f"perturb.span must be fixed or layer, got {self.span!r}")
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise ValueError(
+                f"perturb.low and perturb.high must be finite and in this order, "
+                f"got {self.low} and {self.high}"
+            )
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+        """Values of U(low, high), shape (elements,), rounded to their type."""
+        low, high = self.low, self.high
+        if self.span == "layer":
+            low, high = (float(end) for end in torch.aminmax(weight))
+        return torch.from_numpy(rng.uniform(low, high, values.shape[0])).to(values.dtype)

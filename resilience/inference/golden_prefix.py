@@ -1,0 +1,162 @@
+"""Reuse of the golden run: what comes before the first corrupted layer is not computed again."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from torch import Tensor, fx
+
+from resilience.inference.graph import first_uses, needed_at, profile, segment
+from resilience.metrics import predict
+
+WORTH = 0.01
+"""Smallest part of a pass that a cut must spare the runs it serves to be kept."""
+SHARES = 256
+"""Into which memory is divided, to choose what to keep in it."""
+
+Batches = Sequence[Sequence[Tensor]]
+Run = Callable[..., Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place in a network to begin from.
+
+    Attributes
+    ----------
+    saves
+        Part of a forward pass that comes before it, from 0 to 1.
+    size
+        Bytes of the golden activations that are needed there, of all images; None where they
+        can't be kept.
+    """
+
+    saves: float
+    size: int | None
+
+
+def choose_cuts(asked: Mapping[int, int], cuts: Mapping[int, Cut], memory: int) -> set[int]:
+    """Positions whose golden activations to keep, so that all runs together are spared most.
+
+    Parameters
+    ----------
+    asked
+        How many runs had their first corrupted layer at a position.
+    cuts
+        What beginning there saves and costs, at least for every position of `asked`.
+    memory
+        For all of them, bytes; divided into `SHARES`, of which each cut takes a whole number.
+    """
+    positions = sorted(position for position in asked if memory and cuts[position].size)
+    saves = np.array([0.0, *(cuts[position].saves for position in positions)])
+    shares = [0, *(math.ceil((cuts[cut].size or 0) * SHARES / memory) for cut in positions)]
+    # The most that is saved, by the last cut kept and the shares of memory there are; 0: no cut.
+    saved = np.full((len(saves), SHARES + 1), -np.inf)
+    saved[0] = 0
+    previous = np.zeros(saved.shape, dtype=int)
+    for last in range(1, len(saves)):
+        if shares[last] > SHARES:
+            continue
+        later = sum(runs for cut, runs in asked.items() if cut >= positions[last - 1])
+        gain = (saves[last] - saves[:last] - WORTH) * later
+        with_it = saved[:last, : SHARES + 1 - shares[last]] + gain[:, None]
+        saved[last, shares[last] :] = with_it.max(0)
+        previous[last, shares[last] :] = with_it.argmax(0)
+    chosen, last, there = set(), int(saved[:, SHARES].argmax()), SHARES
+    while last:
+        chosen.add(positions[last - 1])
+        last, there = int(previous[last, there]), there - shares[last]
+    return chosen
+
+
+class GoldenPrefix:
+    """Golden activations at a few places of a network, for corrupted runs to begin from.
+
+    Places are chosen by what has been asked for so far; one is filled by the first run that
+    passes it untouched. A run that begins there gives the same bits as one from the start.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    inputs
+        Batches of the network's input.
+    memory
+        For activations, bytes.
+    """
+
+    def __init__(self, network: fx.GraphModule, inputs: Batches, memory: int) -> None:
+        self._network = network
+        self._nodes = list(network.graph.nodes)
+        self._first_uses = first_uses(network)
+        self._memory = memory
+        self._asked: Counter[int] = Counter()
+        self._cuts: dict[int, Cut] = {}
+        self._wanted: set[int] = set()
+        self._kept: dict[int, Batches] = {0: inputs}
+
+    def predict(
+        self, corrupted: Collection[Tensor], around: Callable[[Run], Run] = lambda run: run
+    ) -> Tensor:
+        """Logits of the network, of which only what begins with these tensors is not golden.
+
+        Parameters
+        ----------
+        corrupted
+            Parameters and buffers.
+        around
+            What is to be done about the run of all batches, from wherever it begins.
+        """
+        first = min(self._first_uses[id(parameter)] for parameter in corrupted)
+        self._ask_for(first)
+        start = max(position for position in self._kept if position <= first)
+        if start == first or first not in self._wanted:
+            return predict(around(self._segment(start, None)), self._kept[start])
+        head, tail = self._segment(start, first), segment(self._network, first)
+        golden: list[Sequence[Tensor]] = []
+
+        def run(*values: Tensor) -> Tensor:
+            reached = head(*values)
+            golden.append(_copies(reached))
+            return cast(Tensor, tail(*reached))
+
+        logits = predict(around(run), self._kept[start])
+        self._kept[first] = golden
+        return logits
+
+    def _ask_for(self, position: int) -> None:
+        """Note what a run would begin from, and choose again what to keep if this is new."""
+        self._asked[position] += 1
+        if self._asked[position] > 1 or position == min(self._first_uses.values()):
+            return
+        if not self._cuts:
+            self._cuts = self._measured()
+        asked = {cut: times for cut, times in self._asked.items() if cut in self._cuts}
+        self._wanted = choose_cuts(asked, self._cuts, self._memory)
+        for dropped in self._kept.keys() - self._wanted - {0}:
+            del self._kept[dropped]
+
+    def _measured(self) -> dict[int, Cut]:
+        """What beginning at each use of a parameter but the first saves and costs."""
+        batches = self._kept[0]
+        measured = profile(self._network, *batches[0])
+        total = sum(measured.seconds)
+        later = sorted(set(self._first_uses.values()))[1:]
+        sizes = {cut: measured.size(needed_at(self._nodes, cut)) for cut in later}
+        return {
+            cut: Cut(sum(measured.seconds[:cut]) / total, size and size * len(batches))
+            for cut, size in sizes.items()
+        }
+
+    def _segment(self, start: int, stop: int | None) -> Callable[..., Any]:
+        """A part of the network, which leaves what is kept for others as it is."""
+        part = segment(self._network, start, stop)
+        # Layers may change what they are given in place.
+        return part if start == 0 else lambda *values: part(*_copies(values))
+
+
+def _copies(values: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(value.clone() for value in values)

@@ -1,0 +1,77 @@
+"""Fitted weights: which file of the cache has them, and making it."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from resilience.data.images import Dataset, Images, load_images
+from resilience.data.preprocessing import Preprocessing
+from resilience.networks.training import fitted_state
+from resilience.system.cache import cache_directory
+from resilience.system.hashing import digest
+
+if TYPE_CHECKING:
+    from resilience.networks.models import Model
+
+
+def fitted_weights(
+    model: "Model",
+    preprocessing: Preprocessing,
+    network: nn.Module,
+    dataset: Dataset,
+    classes: int,
+    device: torch.device,
+) -> dict[str, Tensor]:
+    """Weights of a model that are trained on a dataset: once, and then read from the cache.
+
+    Raises
+    ------
+    ValueError
+        If they are not in the cache and the model may not fit, or the dataset's images to fit on
+        have other classes than those to test on.
+    """
+    images = load_images(dataset.to_fit(), preprocessing)
+    if images.classes != classes:
+        raise ValueError(
+            f"dataset {dataset.name} has {classes} classes to test on and {images.classes} to fit "
+            "on; dataset.images and dataset.fit must have the same"
+        )
+    path = _path(model, preprocessing, dataset, images)
+    if not model.may_fit:
+        _require(path, model)
+    return fitted_state(path, network, images, preprocessing, model.recipe, device)
+
+
+def require_fitted(model: "Model", preprocessing: Preprocessing, dataset: Dataset) -> None:
+    """Make sure that the cache has the weights of a model that are to be fitted.
+
+    Raises
+    ------
+    ValueError
+        If it has not; says how to bring them there.
+    """
+    images = load_images(dataset.to_fit(), preprocessing)
+    _require(_path(model, preprocessing, dataset, images), model)
+
+
+def _path(model: "Model", preprocessing: Preprocessing, dataset: Dataset, images: Images) -> Path:
+    key = digest(
+        {
+            "model": dict(model.parameters),
+            "recipe": asdict(model.recipe),
+            "preprocessing": asdict(preprocessing),
+            "images": images.sha256,
+        }
+    )
+    return cache_directory() / "fits" / f"{model.name}-{dataset.name}-{key[:16]}.safetensors"
+
+
+def _require(path: Path, model: "Model") -> None:
+    if not path.exists():
+        raise ValueError(
+            f"{model.name} has no fitted weights in {path.parent}, and what runs on many machines "
+            "must not fit on each; first run python -m resilience.prepare with the same overrides"
+        )

@@ -1,0 +1,116 @@
+"""What evaluating a network costs on this machine: one batch, measured."""
+
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from resilience.config.user_errors import USER_ERRORS, one_line
+from resilience.data.images import Dataset, Images, choose_images
+from resilience.faults.layers import Layer
+from resilience.networks.models import Model, choose_preprocessing, load_classifier, resolve_device
+from resilience.trials.settings import Settings
+from resilience.trials.workload import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What evaluating a network costs on this machine.
+
+    Attributes
+    ----------
+    layers
+        Every tensor of the network that faults may strike.
+    images
+        Number of images that a trial evaluates.
+    seconds
+        To evaluate all of them, once.
+    memory
+        Bytes at the peak: of the GPU where there is one, else of the process with all images.
+        None where the system does not tell.
+    device, batch_size, threads
+        What it was measured with.
+    """
+
+    layers: tuple[Layer, ...]
+    images: int
+    seconds: float
+    memory: int | None
+    device: str
+    batch_size: int
+    threads: int
+
+
+def measure_apart(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
+    """Measure in a process of its own, whose memory is that of this model alone.
+
+    Raises
+    ------
+    ValueError
+        As `measure` does, and if the process was killed.
+    """
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawned) as executor:
+        try:
+            return executor.submit(_measure_or_say, model, dataset, settings).result()
+        except BrokenProcessPool as error:
+            raise ValueError(
+                f"the process that measured {model.name} was killed, as for want of memory; "
+                "try a smaller batch_size"
+            ) from error
+
+
+def _measure_or_say(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
+    try:
+        return measure(model, dataset, settings)
+    except USER_ERRORS as error:  # what caused it would not come along to the other process
+        raise ValueError(one_line(error)) from error
+
+
+def measure(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
+    """Measure one batch of noise on fresh weights: time depends on neither.
+
+    Raises
+    ------
+    ValueError
+        If something that the user asked for does not exist or does not go together.
+    """
+    chosen, classes = choose_images(dataset.source(), dataset)
+    preprocessing = choose_preprocessing(model, dataset)
+    fresh = replace(model, weights="none", preprocessing=preprocessing)
+    classifier = load_classifier(fresh, dataset, classes, resolve_device(settings.device))
+    side = preprocessing.crop
+    one = Images(torch.zeros(1, 3, side, side, dtype=torch.uint8), torch.zeros(1), classes, "")
+    subject = Subject(fresh, classifier, one, settings)
+    shape = (min(subject.batch_size, len(chosen)), 3, side, side)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8)
+    for _ in range(2):  # the first batch of a process takes longer than any other
+        started = time.perf_counter()
+        subject.evaluate(pixels)
+        seconds = time.perf_counter() - started
+    of_images = pixels[0].numel() * (len(chosen) - len(pixels))
+    return Measurement(
+        layers=subject.layers,
+        images=len(chosen),
+        seconds=seconds * len(chosen) / len(pixels),
+        memory=_peak(classifier.device, of_images),
+        device=str(classifier.device),
+        batch_size=subject.batch_size,
+        threads=subject.threads,
+    )
+
+
+def _peak(device: torch.device, more: int) -> int | None:
+    """Bytes at the peak so far, on the GPU, or of this process and so many more."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if device.type != "cpu" or not status.exists():
+        return None
+    # Not getrusage: its peak includes that of the process from which this one was started.
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024 + more

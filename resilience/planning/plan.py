@@ -1,0 +1,239 @@
+"""What a campaign will do, cost and be able to say, before it is run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from resilience.analysis.power.foresight import (
+    EffectForesight,
+    SpreadForesight,
+    Wish,
+    foresee_effects,
+    foresee_spread,
+)
+from resilience.analysis.power.sample_size import sample_size
+from resilience.analysis.tables.model import COUNTED_ROLES, ROLES
+from resilience.faults.formats import FORMATS
+from resilience.faults.sites import fault_count
+from resilience.planning.cost import Measurement
+from resilience.system.hashing import digest
+from resilience.trials.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a campaign's design: one of its trials, and how many they are."""
+
+    trial: Trial
+    replicas: int
+
+    @property
+    def subject(self) -> str:
+        """What tells the model, images and way of evaluation from those of other cells."""
+        trial = self.trial
+        parts = (dict(trial.model.parameters), dict(trial.dataset.parameters))
+        return digest([*parts, asdict(trial.settings)])
+
+
+@dataclass(frozen=True, slots=True)
+class Proportion:
+    """How well a proportion of critical faults is to be known."""
+
+    margin: float = 0.01
+    confidence: float = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPlan:
+    """One layer, and the faults to draw from it to know it by itself.
+
+    Attributes
+    ----------
+    weight_sample
+        If there is one possible fault for each weight; also those to draw for one bit.
+    bit_sample
+        If there is one possible fault for each bit.
+    """
+
+    layer: str
+    weights: int
+    weight_sample: int
+    bit_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPlan:
+    """Faults of one model at one choice of sites.
+
+    Attributes
+    ----------
+    population
+        Number of weights that may be struck.
+    counts
+        Faults of each draw, by failure rate; by themselves where their number is said.
+    weight_sample, bit_sample
+        Faults to inject one at a time to know the proportion of critical ones, if there is one
+        possible fault for each weight, or for each bit.
+    """
+
+    model: str
+    dataset: str
+    sites: str
+    population: int
+    weight_bits: int
+    counts: Mapping[float | str, int]
+    weight_sample: int
+    bit_sample: int
+    layers: tuple[LayerPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CostPlan:
+    """What the trials on one model cost on this machine, one after another.
+
+    Attributes
+    ----------
+    seconds
+        To evaluate all trials and the golden run.
+    trial_seconds
+        To evaluate the images of one trial, once for each draw.
+    memory
+        Bytes at the peak; None where the system does not tell.
+    """
+
+    model: str
+    dataset: str
+    trials: int
+    images: int
+    batch_size: int
+    device: str
+    threads: int
+    trial_seconds: float
+    seconds: float
+    memory: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A campaign before it is run."""
+
+    cells: int
+    replicas: tuple[int, ...]
+    trials: int
+    seconds: float
+    faults: tuple[FaultPlan, ...]
+    costs: tuple[CostPlan, ...]
+    wish: Wish
+    effects: tuple[EffectForesight, ...]
+    spread: tuple[SpreadForesight, ...]
+    proportion: Proportion
+
+
+def plan(
+    cells: Sequence[Cell],
+    measurements: Mapping[str, Measurement],
+    wish: Wish,
+    proportion: Proportion,
+) -> Plan:
+    """What a campaign of these cells will do, cost and be able to say.
+
+    Parameters
+    ----------
+    measurements
+        What one evaluation costs, by the cells' `subject`.
+
+    Raises
+    ------
+    ValueError
+        If the trials of a cell would fail: a rate that gives no fault, sites without layers.
+    """
+    costs = tuple(_costs(cells, measurements))
+    exact = all(cell.trial.faults is not None for cell in cells)
+    roles = COUNTED_ROLES if exact else ROLES
+    rows = _observations(cells, roles)
+    return Plan(
+        cells=len(cells),
+        replicas=tuple(sorted({cell.replicas for cell in cells})),
+        trials=sum(cell.replicas for cell in cells),
+        seconds=sum(cost.seconds for cost in costs),
+        faults=tuple(_faults(alike, measurements, proportion) for alike in _alike(cells)),
+        costs=costs,
+        wish=wish,
+        effects=tuple(foresee_effects(rows, roles, wish)) if len(rows) else (),
+        spread=tuple(foresee_spread(rows, roles, wish)) if len(rows) else (),
+        proportion=proportion,
+    )
+
+
+def _alike(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells by what their faults are drawn from: model and images, sites and their options."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        sites = cell.trial.sites
+        key = digest([cell.subject, sites.name, dict(sites.options)])
+        groups.setdefault(key, []).append(cell)
+    return list(groups.values())
+
+
+def _faults(
+    alike: Sequence[Cell], measurements: Mapping[str, Measurement], proportion: Proportion
+) -> FaultPlan:
+    def sample(possible: int) -> int:
+        return sample_size(possible, proportion.margin, proportion.confidence)
+
+    trial, measured = alike[0].trial, measurements[alike[0].subject]
+    population = trial.sites.use.population(measured.layers)
+    weights = all(layer.part == "weights" for layer in population.layers)
+    # int8 holds weights only.
+    held = trial.settings.format if weights or trial.settings.format != "int8" else "float32"
+    bits = FORMATS[held].width
+    rates = sorted({cell.trial.frate for cell in alike if cell.trial.frate is not None})
+    exact = sorted({cell.trial.faults for cell in alike if cell.trial.faults is not None})
+    counts: dict[float | str, int] = {rate: fault_count(rate, population) for rate in rates}
+    counts |= {f"faults={number}": number for number in exact}
+    return FaultPlan(
+        model=trial.model.name,
+        dataset=trial.dataset.name,
+        sites=trial.sites.name,
+        population=population.size,
+        weight_bits=bits,
+        counts=counts,
+        weight_sample=sample(population.size),
+        bit_sample=sample(bits * population.size),
+        layers=tuple(
+            LayerPlan(layer.name, layer.size, sample(layer.size), sample(bits * layer.size))
+            for layer in population.layers
+        ),
+    )
+
+
+def _costs(cells: Sequence[Cell], measurements: Mapping[str, Measurement]) -> Iterator[CostPlan]:
+    for subject, measured in measurements.items():
+        here = [cell for cell in cells if cell.subject == subject]
+        trial = here[0].trial
+        trials = sum(cell.replicas for cell in here)
+        draws = sum(cell.replicas * cell.trial.draws for cell in here)
+        yield CostPlan(
+            model=trial.model.name,
+            dataset=trial.dataset.name,
+            trials=trials,
+            images=measured.images,
+            batch_size=measured.batch_size,
+            device=measured.device,
+            threads=measured.threads,
+            trial_seconds=measured.seconds * draws / trials,
+            seconds=measured.seconds * (draws + 1),
+            memory=measured.memory,
+        )
+
+
+def _observations(cells: Sequence[Cell], roles: Sequence[str]) -> pd.DataFrame:
+    """One row for each trial that the analysis will read: its factors."""
+    rows = [
+        {name: cell.trial.factors()[name] for name in roles}
+        for cell in cells
+        if cell.trial.frate or cell.trial.faults
+        for _ in range(cell.replicas)
+    ]
+    return pd.DataFrame(rows, columns=list(roles))
