@@ -32,8 +32,8 @@ from resilience.faults.injection import bit_sums, check_restored, injected
 from resilience.faults.memory import Storage
 from resilience.faults.perturbations import Zero
 from resilience.faults.sampling import draw_faults
-from resilience.faults.sites import Paper, Population, Sites, Uniform, fault_count
-from resilience.faults.tracing import used_layers
+from resilience.faults.population.sites import Paper, Population, Sites, Uniform, fault_count
+from resilience.faults.population.tracing import used_layers
 from resilience.inference.engine import Engine
 from resilience.networks.models import torchvision_network
 

@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from resilience.faults.perturbations import Random
 from resilience.faults.sampling import draw_faults
-from resilience.faults.sites import Population, Uniform
+from resilience.faults.population.sites import Population, Uniform
 from resilience.trials.workload import Subject
 from resilience.trials.workload_cache import prepare
 

@@ -1,6 +1,7 @@
-"""Evaluate the resilience of deep-learning models by injecting failures into their weights."""
+"""Evaluate the resilience of deep-learning models by injecting faults into them."""
 
-from resilience.results.record import DamagedResultError, Result, find_results, read_result
+import lazy_loader
 
-__all__ = ["DamagedResultError", "Result", "find_results", "read_result"]
 __version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,6 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from resilience.campaign import lifecycle
+from resilience.campaign.session import Session
 from resilience.config.build import build_trial, factors_of
 from resilience.config.overrides import CONFIG_MODULE, CONFIG_NAME, rates_as_choices
 from resilience.config.user_errors import ending_in_one_line, one_line
@@ -50,10 +51,8 @@ def _run_among_others(config: DictConfig, directory: Path, overrides: list[str])
 
 
 def _run(config: DictConfig, directory: Path, campaign: Path | None = None) -> None:
-    # torch takes seconds to import, and --help need not wait for it.
-    from resilience.trials.trial import run_trial
-
-    write_result(directory, *run_trial(build_trial(config, campaign)))
+    workloads = Session.current().workloads
+    write_result(directory, *workloads.run(build_trial(config, campaign)))
 
 
 def main() -> None:
@@ -62,26 +61,25 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     logging.raiseExceptions = False  # a full disk needs no stack for each line that is not logged
     _register_plugins()
-    try:
-        with signals.handled(), ending_in_one_line():
-            sys.argv[1:] = rates_as_choices(sys.argv[1:])
-            _run_and_end()
-    except signals.Interrupted as stop:
-        print(f"stopped by {stop}; to go on: {lifecycle.how_to_go_on()}", file=sys.stderr)
-        sys.exit(stop.status)
+    with Session().active() as session:
+        try:
+            with signals.handled(), ending_in_one_line():
+                sys.argv[1:] = rates_as_choices(sys.argv[1:])
+                _run_and_end(session)
+        except signals.Interrupted as stop:
+            command = lifecycle.how_to_go_on(session.runs)
+            print(f"stopped by {stop}; to go on: {command}", file=sys.stderr)
+            sys.exit(stop.status)
 
 
-def _run_and_end() -> None:
+def _run_and_end(session: Session) -> None:
     failure = None
     try:
         run()
     except Exception as error:  # of one trial; the others have results
         failure = error
-    if "resilience.trials.workload_cache" in sys.modules:  # trials were run in this process
-        from resilience.trials.workload_cache import check_all_weights
-
-        check_all_weights()
-    failed = lifecycle.end()
+    session.check_weights()
+    failed = lifecycle.end(session.runs)
     if failure:
         raise failure
     if failed:

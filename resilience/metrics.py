@@ -1,14 +1,12 @@
-"""From a network and images to figures: forward passes, and what their outputs amount to."""
+"""From outputs to figures: how wrong a network is, and what faults did to its decisions."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
-from resilience.system import signals
+from resilience.inference.predict import finite
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +30,11 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What faults did, image by image against the golden run.
+class Outcome(Accuracy):
+    """How wrong a corrupted network is, and what the faults did, image by image against golden.
 
-    The first three are fractions that add up to 1. The classes of silent data corruption are those
-    of Li et al. (SC 2017), of which `sdc_rate` is SDC-1; they count finite outputs only.
+    The first three rates are fractions that add up to 1. The classes of silent data corruption are
+    those of Li et al. (SC 2017), of which `sdc_rate` is SDC-1; they count finite outputs only.
 
     Attributes
     ----------
@@ -45,7 +43,7 @@ class Outcome:
     sdc_rate
         Another top-1 class, silently: silent data corruption.
     due_rate
-        Any non-finite output: detectable, unrecoverable.
+        Any non-finite output: detected unrecoverable error.
     sdc5_rate
         The top-1 class is none of the golden run's first five.
     sdc10pct_rate, sdc20pct_rate
@@ -64,41 +62,14 @@ class Outcome:
     changed_correct: int
 
 
-@torch.inference_mode()
-def predict(run: Callable[..., Tensor], batches: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Logits of every image, float32 on the CPU, shape (images, classes).
-
-    Parameters
-    ----------
-    run
-        From what a batch holds to logits, shape (images of the batch, classes).
-
-    Raises
-    ------
-    resilience.system.signals.Interrupted
-        Between two batches, if the process was asked to stop.
-    """
-    # Only a run that takes a while deserves a bar.
-    shown = tqdm(batches, "evaluating", unit="batch", disable=None, leave=False, delay=3)
-    logits = []
-    for batch in shown:
-        signals.check()
-        logits.append(run(*batch).float())
-    return torch.cat(logits).cpu()
-
-
 def top1(logits: Tensor) -> Tensor:
     """Class with the largest logit, the first of equals; shape (images,)."""
     return logits.argmax(1)
 
 
-def finite(logits: Tensor) -> Tensor:
-    """Whether all outputs of an image are finite; shape (images,)."""
-    return torch.isfinite(logits).all(1)
-
-
 def accuracy(logits: Tensor, labels: Tensor) -> Accuracy:
     """How wrong logits of shape (images, classes) are about labels of shape (images,)."""
+    labels = labels.to(logits.device)
     usable = finite(logits)
     rank = _rank(logits, labels)
     losses = F.cross_entropy(logits[usable].double(), labels[usable], reduction="none")
@@ -118,11 +89,13 @@ def judge(golden: Tensor, corrupted: Tensor, labels: Tensor) -> Outcome:
     labels
         Shape (images,).
     """
+    golden, labels = golden.to(corrupted.device), labels.to(corrupted.device)
     usable = finite(corrupted)
     before, after = top1(golden), top1(corrupted)
     changed = usable & (before != after)
     drift = _drift(golden, corrupted, before)
     return Outcome(
+        **asdict(accuracy(corrupted, labels)),
         masked_rate=_share(usable & (before == after)),
         sdc_rate=_share(changed),
         due_rate=_share(~usable),
@@ -145,7 +118,7 @@ def _drift(golden: Tensor, corrupted: Tensor, classes: Tensor) -> Tensor:
 def _rank(logits: Tensor, labels: Tensor) -> Tensor:
     """Number of classes that come before the label's; of equal logits the first comes first."""
     own = logits.gather(1, labels[:, None])
-    earlier = torch.arange(logits.shape[1]) < labels[:, None]
+    earlier = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
     return ((logits > own) | ((logits == own) & earlier)).sum(1)
 
 

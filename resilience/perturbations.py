@@ -1,13 +1,16 @@
 """What a fault writes: perturbations, for `draw_faults` and for `perturb._target_`."""
 
-from resilience.faults.bit_perturbations import BitFlip, BitPerturbation, StuckAt
 from resilience.faults.perturbations import (
+    BitFlip,
+    BitPerturbation,
     Constant,
     Gaussian,
     Perturbation,
     Random,
     Scale,
     Sign,
+    StuckAt,
+    WholeTensorPerturbation,
     Zero,
 )
 
@@ -21,5 +24,6 @@ __all__ = [
     "Scale",
     "Sign",
     "StuckAt",
+    "WholeTensorPerturbation",
     "Zero",
 ]

@@ -35,7 +35,7 @@ def plan_campaign(options: argparse.Namespace) -> "Plan":
 
     Raises
     ------
-    ValueError
+    UserError
         If something that the user asked for does not exist or does not go together.
     """
     from resilience.analysis.power.foresight import Wish
@@ -46,9 +46,9 @@ def plan_campaign(options: argparse.Namespace) -> "Plan":
     measurements = {}
     for cell in design:
         trial = cell.trial
-        if cell.subject not in measurements:
+        if cell.workload not in measurements:
             print(f"measuring {trial.model.name} ...", file=sys.stderr)
-            measurements[cell.subject] = measure_apart(trial.model, trial.dataset, trial.settings)
+            measurements[cell.workload] = measure_apart(trial.model, trial.dataset, trial.settings)
     wish = Wish(options.effect, options.sd_ratio, options.alpha, options.power)
     return plan(design, measurements, wish, Proportion(options.margin, options.confidence))
 

@@ -1,4 +1,4 @@
-"""Run one trial again from its own files, and say whether everything agrees.
+"""Run one trial again from its own files, and check whether everything agrees.
 
 python -m resilience.replay path/to/result.json
 """
@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
@@ -22,7 +23,7 @@ from resilience.results.comparison import (
     figure_differences,
     machine_differences,
     setting_differences,
-    subject_differences,
+    workload_differences,
 )
 from resilience.results.record import (
     FAULTS_FILE,
@@ -31,6 +32,8 @@ from resilience.results.record import (
     Result,
     read_result,
 )
+from resilience.system.errors import UserError
+from resilience.system.former_names import in_present_names
 from resilience.system.provenance import processor
 
 SHOWN = 10
@@ -47,14 +50,14 @@ class Replay:
         What is wrong with the result's own file; empty if nothing.
     machine
         What is another than where the trial was run; not a disagreement.
-    subject, settings, faults, figures
+    workload, settings, faults, figures
         Disagreements, by what they are about.
     """
 
     result: Result
     damage: str
     machine: list[Difference]
-    subject: list[Difference]
+    workload: list[Difference]
     settings: list[Difference]
     faults: list[Difference]
     figures: list[Difference]
@@ -62,7 +65,7 @@ class Replay:
     @property
     def agrees(self) -> bool:
         """Whether every fault and every figure is what the result says."""
-        return not (self.damage or self.subject or self.settings or self.faults or self.figures)
+        return not (self.damage or self.workload or self.settings or self.faults or self.figures)
 
 
 def replay(path: Path) -> Replay:
@@ -72,14 +75,14 @@ def replay(path: Path) -> Replay:
     ------
     DamagedResultError
         If it is no result at all.
-    ValueError
+    UserError
         If a file beside it is missing, or something that the trial needs.
     """
     damage = ""
     try:
         result = read_result(path)
     except DamagedResultError as error:
-        result, damage = read_result(path, proved=False), str(error)
+        result, damage = read_result(path, verified=False), str(error)
     faults_csv = _beside(path, FAULTS_FILE).read_bytes().decode(errors="replace")
     again, again_csv = _run(_configuration(path), result)
     machine = machine_differences(result, again)
@@ -87,7 +90,7 @@ def replay(path: Path) -> Replay:
         result,
         damage,
         machine,
-        subject_differences(result, again),
+        workload_differences(result, again),
         setting_differences(result, again),
         fault_differences(result, faults_csv, again, again_csv),
         figure_differences(result, again, exact=not machine),
@@ -101,7 +104,7 @@ def report(done: Replay) -> Iterator[str]:
     yield " ".join(f"{name}={trial[name]}" for name in names if trial[name] is not None)
     if done.damage:
         yield f"Damaged: {done.damage}"
-    for difference in done.subject:
+    for difference in done.workload:
         what = difference.what.removesuffix("_sha256")
         yield f"Other {what} than the result's, so that nothing else need agree: {difference}"
     yield from _listed("Setting", done.settings)
@@ -120,7 +123,7 @@ def report(done: Replay) -> Iterator[str]:
         yield f"It agrees: {count:,} faults and {figures} figures {how}."
     else:
         kinds = {
-            "weights or images": done.subject,
+            "weights or images": done.workload,
             "settings": done.settings,
             "faults": done.faults,
             "figures": done.figures,
@@ -138,27 +141,36 @@ def _listed(kind: str, differences: Sequence[Difference]) -> Iterator[str]:
 def _configuration(path: Path) -> DictConfig:
     file = _beside(path, ".hydra/config.yaml")
     try:
-        config = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(file))
+        config = OmegaConf.merge(OmegaConf.structured(Config), _present(file))
     except (YAMLError, TypeError) as error:
-        raise ValueError(f"{file} is not whole: {error}") from error
+        raise UserError(f"{file} is not whole: {error}") from error
     assert isinstance(config, DictConfig)
     return config
+
+
+def _present(file: Path) -> DictConfig:
+    """A configuration, which may be of an earlier version, in present names."""
+    config = OmegaConf.to_container(OmegaConf.load(file))
+    if not isinstance(config, dict):
+        raise TypeError("it holds no mapping")
+    present: dict[str, Any] = in_present_names(config)
+    return OmegaConf.create(present)
 
 
 def _beside(path: Path, name: str) -> Path:
     file = path.parent / name
     if not file.is_file():
-        raise ValueError(f"{path} has no {name} beside it, from which to run its trial again")
+        raise UserError(f"{path} has no {name} beside it, from which to run its trial again")
     return file
 
 
 def _run(config: DictConfig, result: Result) -> tuple[Result, str]:
-    from resilience.trials.trial import run_trial
+    from resilience.trials.workloads import Workloads
 
     config.batch_size = result.provenance["batch_size"]
     if processor() == result.provenance["machine"]["processor"]:
         config.threads = result.provenance["threads"]  # a launcher may have chosen them
-    return run_trial(build_trial(config))
+    return Workloads().run(build_trial(config))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

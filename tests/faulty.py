@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from resilience.data.images import Dataset
 from resilience.faults.perturbations import AnyPerturbation, Random
-from resilience.faults.sites import Scope, Uniform
+from resilience.faults.population.sites import Scope, Uniform
 from resilience.networks.models import Model
 from resilience.trials.component import Choice
 from resilience.trials.settings import Settings

@@ -1,4 +1,4 @@
-"""A campaign: the directory of a sweep's trials, and what is done at its beginning and end."""
+"""A campaign, the directory of a sweep's trials: what happens at its beginning and end."""
 
 import json
 import logging
@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from resilience.campaign.shards import share
 from resilience.results.failed_trials import Failure, find_failures
 from resilience.system.atomic import remove_unfinished, replacing, set_aside
+from resilience.system.errors import UserError
 from resilience.system.provenance import hardware, repository, versions
 
 log = logging.getLogger("resilience")
@@ -25,7 +26,7 @@ CAMPAIGN_FILE = "campaign.json"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Some trials of a campaign, as one command runs them.
+    """The trials of a campaign that one command runs.
 
     Attributes
     ----------
@@ -36,7 +37,7 @@ class Run:
     analysed
         Whether an analysis is wanted at the end.
     critical
-        From how many images on faults are critical to it.
+        Number of images from which on a draw of faults is critical.
     """
 
     directory: Path
@@ -48,10 +49,6 @@ class Run:
         """Those of its trials that failed."""
         own = {tuple(trial) for trial in self.trials}
         return [found for found in find_failures(self.directory) if found.overrides in own]
-
-
-_runs: list[Run] = []
-"""What this process runs; a list, as it is empty before a sweep begins."""
 
 
 def begin(config: DictConfig, run: Run, size: int, found: int, others: int) -> None:
@@ -78,7 +75,6 @@ def begin(config: DictConfig, run: Run, size: int, found: int, others: int) -> N
         "machine": hardware(),
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    _runs.append(run)
     path = run.directory / CAMPAIGN_FILE
     with FileLock(run.directory / f".{CAMPAIGN_FILE}.lock"):  # shards may start together
         remove_unfinished(run.directory)
@@ -115,14 +111,13 @@ def _same(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return one == another
 
 
-def end() -> int:
-    """Analyse what this process ran, with or without failed trials; give how many failed.
+def end(runs: Sequence[Run]) -> int:
+    """Analyse what was run, with or without failed trials; give how many failed.
 
     Hydra has a callback for a sweep's end, but not when a trial failed, and it swallows errors.
     """
     failed = 0
-    while _runs:
-        run = _runs.pop()
+    for run in reversed(runs):
         if run.analysed:
             _analyse(run.directory, run.critical)
         for failure in run.failures():
@@ -131,12 +126,12 @@ def end() -> int:
     return failed
 
 
-def how_to_go_on() -> str:
-    """The command that goes on with what this process ran."""
+def how_to_go_on(runs: Sequence[Run]) -> str:
+    """The command that goes on with what was run."""
     command = list(sys.orig_argv)
     named = any(word.startswith(("campaign=", "hydra.sweep.dir=")) for word in command)
-    if _runs and not named:
-        command.append(f"hydra.sweep.dir={_runs[-1].directory}")
+    if runs and not named:
+        command.append(f"hydra.sweep.dir={runs[-1].directory}")
     return shlex.join(command)
 
 
@@ -145,7 +140,7 @@ def _analyse(directory: Path, critical: int) -> None:
 
     try:
         written = analyse_campaign([directory], critical=critical)
-    except (ValueError, OSError) as error:
+    except (UserError, OSError) as error:
         log.warning("%s was not analysed: %s", directory, error)
         return
     for finding in written.findings.headlines:

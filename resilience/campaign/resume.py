@@ -1,8 +1,9 @@
 """What a campaign has already, and whether more trials go with it."""
 
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +16,15 @@ from resilience.results.record import (
     read_whole_result,
 )
 from resilience.system.atomic import set_aside
-from resilience.system.hashing import canonical_json, digest
+from resilience.system.errors import UserError
+from resilience.system.hashing import canonical_json, identity_digest
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a new campaign needs none of it here
-    from resilience.trials.trial import Trial
+    from resilience.trials.workloads import ConfiguredTrial
 
 log = logging.getLogger("resilience")
 
 Identity = Mapping[str, Any]
-Setting = tuple[tuple[str, ...], str]
-"""Factors within which a setting must stay the same, and its name."""
 
 _WITHIN = {
     "model": ("model", "dataset"),
@@ -34,17 +34,30 @@ _WITHIN = {
 }
 """Factors that the options of a section of a trial's parameters belong to."""
 
+_NOT_SET = "not set"
+"""Value of a setting that a trial lacks."""
 
-_UNSET = {"not set"}
-"""Values of a setting that trials do not have."""
 
-
-class MixedCampaignError(ValueError):
+class MixedCampaignError(UserError):
     """Trials that must not join the results of a campaign."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Setting:
+    """An option of a trial: its name, and where it must stay the same.
+
+    Attributes
+    ----------
+    context
+        The section of the parameters, and the values of the factors within which it applies.
+    """
+
+    context: tuple[str, ...]
+    name: str
+
+
 def read_campaign(directory: Path) -> list[Result]:
-    """The whole results of a campaign; damaged ones are moved aside, and said aloud."""
+    """The whole results of a campaign; damaged ones are moved aside, with a warning."""
     results = []
     for path in find_results(directory):
         try:
@@ -59,15 +72,18 @@ def read_campaign(directory: Path) -> list[Result]:
 
 
 def finished(
-    trials: Sequence["Trial"], results: Sequence[Result], identity: Callable[["Trial"], Identity]
+    trials: Sequence["ConfiguredTrial"],
+    results: Sequence[Result],
+    identity: Callable[["ConfiguredTrial"], Identity],
 ) -> list[bool]:
     """Whether each trial has a result.
 
     Parameters
     ----------
     identity
-        All that the numbers of a trial depend on, the hashes of weights and images among it. Asked
-        for trials that have a result, and for one trial of each other model that has results.
+        Everything that the numbers of a trial depend on, the hashes of weights and images among
+        it. Asked for trials that have a result, and for one trial of each other model that has
+        results.
 
     Raises
     ------
@@ -77,23 +93,23 @@ def finished(
     _refuse_other_settings(trials, results)
     _warn_of_other_versions(results)
     known = {_key(result.trial, result.parameters): result for result in results}
-    of_subject = {_subject(result.trial): result for result in results}
+    unchecked = {_workload(result.trial): result for result in results}
     found = []
     for trial in trials:
-        result = known.get(_key(trial.factors(), trial.parameters()))
+        factors = trial.factors()
+        result = known.get(_key(factors, trial.parameters()))
         found.append(result is not None)
         # Of a model with results, one trial without a result tells as much as all of them.
-        reference = result or of_subject.pop(_subject(trial.factors()), None)
-        if reference is not None:
-            of_subject.pop(_subject(trial.factors()), None)
-            now = identity(trial)
-            _refuse_other_subject(reference, now)
-            if result is not None and digest(now) != result.fingerprint:
-                raise MixedCampaignError(
-                    f"the campaign has a result of {trial.model.name} made with another version "
-                    "of the program, which draws other faults or computes otherwise; start "
-                    "another campaign"
-                )
+        reference = unchecked.pop(_workload(factors), None)
+        if result is None and reference is None:
+            continue
+        now = identity(trial)
+        _refuse_other_workload(result or reference, now)
+        if result is not None and identity_digest(now) != result.fingerprint:
+            raise MixedCampaignError(
+                f"the campaign has a result of {trial.model.name} made with another version of the "
+                "program, which draws other faults or computes otherwise; start another campaign"
+            )
     return found
 
 
@@ -101,29 +117,28 @@ def _key(factors: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
     return canonical_json([factors, parameters])
 
 
-def _subject(factors: Mapping[str, Any]) -> tuple[str, str]:
+def _workload(factors: Mapping[str, Any]) -> tuple[str, str]:
     return factors["model"], factors["dataset"]
 
 
-def _refuse_other_settings(trials: Sequence["Trial"], results: Sequence[Result]) -> None:
+def _refuse_other_settings(trials: Sequence["ConfiguredTrial"], results: Sequence[Result]) -> None:
     """Raise an error for settings that have one value in the results and another one now.
 
     What trials sweep, they sweep on purpose; but not over models' weights, or over images: results
     of one model that differ in these can't be analysed together.
     """
-    there = _values(_settings(result.trial, result.parameters) for result in results)
-    now = _values(_settings(trial.factors(), trial.parameters()) for trial in trials)
-    contexts = {context for context, _ in there} & {context for context, _ in now}
+    before = _values([(result.trial, result.parameters) for result in results])
+    now = _values([(trial.factors(), trial.parameters()) for trial in trials])
+    contexts = {setting.context for setting in before} & {setting.context for setting in now}
     differences = []
-    for setting in sorted(there.keys() | now.keys()):
-        context, name = setting
-        before, after = there.get(setting, _UNSET), now.get(setting, _UNSET)
-        on_purpose = len(after) > 1 and context[:1] not in (("model",), ("dataset",))
-        nothing = before | after <= {"null", *_UNSET}
-        if context not in contexts or len(before) > 1 or on_purpose or nothing:
-            continue
-        if other := after - before:
-            differences.append(f"{name} is {min(before)} there and {', '.join(sorted(other))} now")
+    for setting in sorted(before.keys() | now.keys()):
+        there, here = before.get(setting, {_NOT_SET}), now.get(setting, {_NOT_SET})
+        swept = len(here) > 1 and setting.context[:1] not in (("model",), ("dataset",))
+        empty = there | here <= {"null", _NOT_SET}
+        comparable = setting.context in contexts and len(there) == 1
+        if comparable and not swept and not empty and here - there:
+            others = ", ".join(sorted(here - there))
+            differences.append(f"{setting.name} is {min(there)} there and {others} now")
     if differences:
         raise MixedCampaignError(
             f"the campaign has results of other settings: {'; '.join(differences)}; "
@@ -131,49 +146,59 @@ def _refuse_other_settings(trials: Sequence["Trial"], results: Sequence[Result])
         )
 
 
-def _values(settings: Iterable[Iterable[tuple[Setting, Any]]]) -> dict[Setting, set[str]]:
-    """What each setting is in trials that have its section; in some of them it may not be set."""
-    values: defaultdict[Setting, set[str]] = defaultdict(set)
-    times: Counter[Setting] = Counter()
-    trials: Counter[tuple[str, ...]] = Counter()
+def _values(
+    trials: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> dict[Setting, set[str]]:
+    """The values of each setting, as JSON, among the trials that have its context.
+
+    Parameters
+    ----------
+    trials
+        Factors and parameters of each.
+    """
+    settings = [
+        {setting: canonical_json(value) for setting, value in _settings(*trial)} for trial in trials
+    ]
+    names = defaultdict(set)
     for of_trial in settings:
-        given = {setting: canonical_json(value) for setting, value in of_trial}
-        trials.update({context for context, _ in given})
-        times.update(given.keys())
-        for setting, value in given.items():
-            values[setting].add(value)
-    for setting, found in values.items():
-        if times[setting] < trials[setting[0]]:
-            found |= _UNSET
+        for setting in of_trial:
+            names[setting.context].add(setting)
+    values: defaultdict[Setting, set[str]] = defaultdict(set)
+    for of_trial in settings:
+        for context in {setting.context for setting in of_trial}:
+            for setting in names[context]:
+                values[setting].add(of_trial.get(setting, _NOT_SET))
     return values
 
 
 def _settings(
     factors: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> Iterator[tuple[Setting, Any]]:
-    """Everything that analysis takes for the same in trials that it compares."""
+    """Everything that the analysis takes to be the same in trials that it compares."""
     for name in ("dataset", "sites", "precision"):
-        yield ((), name), factors[name]
-    yield ((), "draws"), parameters.get("draws")
+        yield Setting((), name), factors[name]
+    yield Setting((), "draws"), parameters.get("draws")
     for section, options in parameters.items():
         if section in ("draws", "faults"):
-            continue  # the latter is a factor, which stands in place of the rate
-        context = tuple(str(factors[name]) for name in _WITHIN.get(section, ()))
+            continue  # an exact number of faults is a factor, in place of the rate
+        context = (section, *(str(factors[name]) for name in _WITHIN.get(section, ())))
         for name, value in _flat(section, options):
-            yield ((section, *context), name), value
+            yield Setting(context, name), value
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A value by dotted names; a mapping counts as set, whatever is in it."""
     if isinstance(value, Mapping):
-        yield name, None  # there, if only as a name for what may be in it
+        yield name, None
         for key, inner in value.items():
             yield from _flat(f"{name}.{key}", inner)
     else:
         yield name, value
 
 
-def _refuse_other_subject(result: Result, now: Identity) -> None:
-    """Raise an error that says in what a result's model, images or arithmetic differ from now."""
+def _refuse_other_workload(result: Result | None, now: Identity) -> None:
+    """Raise an error that says how a result's model, images or arithmetic differ from now."""
+    assert result is not None
     there = {**result.provenance, "device": str(result.provenance.get("device")).partition(":")[0]}
     names = {
         "weights": ("weights_sha256", "weights of {model} (sha256)"),

@@ -1,8 +1,10 @@
-"""Parts of a sweep that are run apart, and analysed as one."""
+"""Parts of a sweep that are run separately and analysed together."""
 
 import re
 from collections.abc import Sequence
 from typing import TypeVar
+
+from resilience.system.errors import UserError
 
 T = TypeVar("T")
 
@@ -14,13 +16,13 @@ def share(trials: Sequence[T], shard: str | None) -> Sequence[T]:
 
     Raises
     ------
-    ValueError
+    UserError
         If the shard is not written as I/N, with I from 1 to N.
     """
     if shard is None:
         return trials
     match = re.fullmatch(r"(\d+)/(\d+)", shard)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise ValueError(f"shard must be I/N with I from 1 to N, such as 3/8, got {shard!r}")
+        raise UserError(f"shard must be I/N with I from 1 to N, such as 3/8, got {shard!r}")
     number, shards = int(match[1]), int(match[2])
     return trials[len(trials) * (number - 1) // shards : len(trials) * number // shards]

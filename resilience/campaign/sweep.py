@@ -1,4 +1,4 @@
-"""Which trials a sweep runs, and running them: shards, and what has a result already."""
+"""Running the trials of a sweep: those of a shard, without those that have a result."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +14,16 @@ from omegaconf import DictConfig, OmegaConf
 from resilience.campaign import lifecycle
 from resilience.campaign.progress import shown
 from resilience.campaign.resume import finished, read_campaign
+from resilience.campaign.session import Session
 from resilience.campaign.shards import share
 from resilience.config.build import build_trial, factors_of, trial_directory
-from resilience.config.overrides import subject_overrides
+from resilience.config.overrides import workload_overrides
 from resilience.config.user_errors import one_line
 from resilience.results.failed_trials import write_failure
 from resilience.results.record import FAILURE_FILE, RESULT_FILE, Result
 from resilience.system import signals
-from resilience.trials.settings import SUBJECTS_KEPT
+from resilience.system.errors import UserError
+from resilience.trials.settings import WORKLOADS_KEPT
 
 Overrides = Sequence[str]
 
@@ -38,11 +40,11 @@ def sweep(
     Parameters
     ----------
     batch
-        The launcher is given so many trials at a time; None: as suits it.
+        Number of trials that the launcher is given at a time; None: as suits it.
 
     Raises
     ------
-    ValueError
+    UserError
         If the shard does not exist, or the campaign's results do not go with these trials.
     hydra.errors.HydraException
         If an override is wrong; no trial has run then.
@@ -50,7 +52,7 @@ def sweep(
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
     (product,) = BasicSweeper.split_arguments(parsed, None)
     refuse_twins(product, config)
-    trials = by_subject(product)
+    trials = by_workload(product)
     chosen = share(range(len(trials)), config.shard)
     directory = Path(config.hydra.sweep.dir)
     results = read_campaign(directory)
@@ -65,6 +67,7 @@ def sweep(
     directory.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, directory / "multirun.yaml")
     run = lifecycle.Run(directory, left, config.analysis.enabled, config.analysis.critical)
+    Session.current().runs.append(run)
     lifecycle.begin(config, run, len(trials), len(results), others)
     if results:
         print(f"{directory} has {len(results)} results; {len(left)} trials are left to run")
@@ -79,7 +82,7 @@ def sweep(
 
 
 def _note_lost(job: JobReturn, loader: ConfigLoader, config: DictConfig) -> None:
-    """Write `failure.json` for a trial that could not, such as one whose worker was killed."""
+    """Write `failure.json` for a trial that could not do so, as its worker was killed."""
     composed = loader.load_sweep_config(config, list(job.overrides or ()))
     directory = Path(config.hydra.sweep.dir, trial_directory(_root_=composed))
     if not any((directory / name).exists() for name in (RESULT_FILE, FAILURE_FILE)):
@@ -94,19 +97,18 @@ def _finished(
     loader: ConfigLoader,
     config: DictConfig,
 ) -> list[bool]:
-    from resilience.trials.trial import identity
-
     composed = (loader.load_sweep_config(config, list(trial)) for trial in trials)
     directory = Path(config.hydra.sweep.dir)
-    return finished([build_trial(each, directory) for each in composed], results, identity)
+    built = [build_trial(each, directory) for each in composed]
+    return finished(built, results, Session.current().workloads.identity)
 
 
 def refuse_twins(trials: Sequence[Overrides], config: DictConfig) -> None:
-    """Raise an error for a sweep of something that its trials do not depend on.
+    """Raise an error for a sweep over something that its trials do not depend on.
 
     Raises
     ------
-    ValueError
+    UserError
         If rates are swept where the number of faults is said, or replicas of a list of faults.
     """
     words = {word for trial in trials for word in trial}
@@ -118,21 +120,21 @@ def refuse_twins(trials: Sequence[Overrides], config: DictConfig) -> None:
         values[name].isdisjoint({"None", f"{name}=null"}) for name in ("faults_from", "faults")
     )
     if listed and len(values["replica"]) > 1:
-        raise ValueError("all replicas of a list of faults are the same; say replica=0")
+        raise UserError("all replicas of a list of faults are the same; say replica=0")
     if (listed or exact) and len(values["frate"]) > 1:
-        raise ValueError("faults take the place of frate, which is swept; leave one of them out")
+        raise UserError("faults take the place of frate, which is swept; leave one of them out")
 
 
-def by_subject(trials: Sequence[Overrides]) -> list[Overrides]:
+def by_workload(trials: Sequence[Overrides]) -> list[Overrides]:
     """Trials in their order, or one model after another where a process can't keep all of them.
 
     Replica after replica is the better order to look at a campaign that is not finished.
     """
-    subjects = [subject_overrides(trial) for trial in trials]
-    turn = {subject: number for number, subject in enumerate(dict.fromkeys(subjects))}
-    if len(turn) <= SUBJECTS_KEPT:
+    workloads = [workload_overrides(trial) for trial in trials]
+    turn = {workload: number for number, workload in enumerate(dict.fromkeys(workloads))}
+    if len(turn) <= WORKLOADS_KEPT:
         return list(trials)
-    order = sorted(range(len(trials)), key=lambda i: turn[subjects[i]])
+    order = sorted(range(len(trials)), key=lambda i: turn[workloads[i]])
     return [trials[i] for i in order]
 
 

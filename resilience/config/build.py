@@ -1,7 +1,5 @@
 """The configuration, and the trial that is built from it."""
 
-import inspect
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,23 +9,23 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 import resilience.config.schema  # noqa: F401 (registers the schema)
+from resilience.faults.component import LISTED, in_json
 from resilience.system.console import console_level
-from resilience.system.hashing import digest
+from resilience.system.errors import UserError
+from resilience.system.former_names import in_present_names
+from resilience.system.hashing import identity_digest
 from resilience.trials.settings import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and composing needs none of it
-    from resilience.faults.listed import Listed
-    from resilience.trials.component import Choice
-    from resilience.trials.trial import Trial
-
-LISTED = "listed"
-"""Name of sites and perturbation where a file lists the faults."""
+    from resilience.faults.component import Component
+    from resilience.faults.plan import FaultPlan
+    from resilience.trials.workloads import ConfiguredTrial
 
 _NOT_OF_TRIALS = (
     *("hydra", "analysis", "campaign", "shard", "cluster", "workers"),
     *("threads", "prefix_memory"),
 )
-"""What no figure of a trial depends on."""
+"""Options that no figure of a trial depends on."""
 
 
 def trial_directory(*, _root_: DictConfig) -> str:
@@ -43,8 +41,8 @@ def trial_directory(*, _root_: DictConfig) -> str:
     of_trial = {name: node for name, node in config.items() if name not in _NOT_OF_TRIALS}
     resolved = OmegaConf.to_container(OmegaConf.create(of_trial), resolve=True)
     assert isinstance(resolved, dict)
-    resolved["perturb"] = _named(resolved["perturb"])
-    replica = f"replica-{_root_.replica}-{digest(resolved)[:8]}"
+    resolved["perturb"] = in_json(resolved["perturb"])
+    replica = f"replica-{_root_.replica}-{identity_digest(resolved)[:8]}"
     factors = factors_of(_root_)
     if _root_.faults_from:
         rate = "listed"
@@ -54,7 +52,7 @@ def trial_directory(*, _root_: DictConfig) -> str:
 
 
 def campaign_directory(name: str | None, otherwise: str) -> str:
-    """Directory of a campaign: that of its name, or the one it gets without a name."""
+    """Directory of a campaign: that of its name, or the default for one without a name."""
     return str(Path("multirun", name)) if name else otherwise
 
 
@@ -64,10 +62,10 @@ OmegaConf.register_new_resolver("console_level", console_level, replace=True)
 
 
 def choice_name(node: DictConfig) -> str:
-    """What results call a choice of sites or perturbation.
+    """Name of a choice of sites or perturbation in results.
 
     Its `name` where it has one, else the name of its class: `zero` for
-    `resilience.faults.perturbations.Zero`.
+    `resilience.perturbations.Zero`.
     """
     name: str = node.get("name") or node["_target_"].rpartition(".")[2]
     return name.lower()
@@ -89,11 +87,11 @@ def factors_of(config: DictConfig) -> dict[str, Any]:
 
 
 def _rate(config: DictConfig) -> float | None:
-    """The failure rate; None where something else says how many faults there are."""
+    """The failure rate; None where the number of faults is exact or listed."""
     return None if config.faults_from or config.faults is not None else float(config.frate)
 
 
-def build_trial(config: DictConfig, campaign: Path | None = None) -> "Trial":
+def build_trial(config: DictConfig, campaign: Path | None = None) -> "ConfiguredTrial":
     """The trial that a composed configuration describes; nothing is loaded yet.
 
     Parameters
@@ -105,28 +103,21 @@ def build_trial(config: DictConfig, campaign: Path | None = None) -> "Trial":
     ------
     omegaconf.errors.OmegaConfBaseException
         If a value is missing.
-    hydra.errors.InstantiationException, ValueError
+    hydra.errors.InstantiationException, UserError
         If a target can't be made with its options.
     """
-    from resilience.data.images import Dataset
     from resilience.data.preprocessing import Preprocessing
-    from resilience.networks.models import Model
-    from resilience.networks.training import Recipe
-    from resilience.trials.component import Choice
-    from resilience.trials.trial import Trial
+    from resilience.data.spec import Dataset
+    from resilience.networks.spec import Model, Recipe
+    from resilience.trials.workloads import ConfiguredTrial
 
     model, dataset = _resolved(config.model), _resolved(config.dataset)
     if model["weights"] is None:
-        raise ValueError(
-            f"no weights go with dataset {dataset['name']} by themselves; say model.weights=FILE"
+        raise UserError(
+            f"dataset {dataset['name']} has no weights of its own; say model.weights=FILE"
         )
     preprocessing, network, images = model["preprocessing"], model["network"], dataset["images"]
-    sites, perturb, listed = _choice(config.sites), _choice(config.perturb), _listed(config)
-    if listed:
-        # Which layers a list strikes the list alone says, and those are computed one by one.
-        sites = Choice(listed, LISTED, {}, {"part": listed.parts, "from": listed.sha256})
-        perturb = Choice(perturb.use, LISTED, {}, {})
-    return Trial(
+    return ConfiguredTrial(
         model=Model(
             name=model["name"],
             build=partial(_build_network, network),
@@ -147,13 +138,7 @@ def build_trial(config: DictConfig, campaign: Path | None = None) -> "Trial":
             seed=dataset["seed"],
             skip_corrupt=dataset["skip_corrupt"],
         ),
-        sites=sites,
-        perturb=perturb,
-        frate=_rate(config),
-        faults=config.faults,
-        draws=config.draws,
-        strata=config.strata,
-        listed=listed,
+        plan=_fault_plan(config),
         replica=config.replica,
         seed=config.seed,
         settings=Settings(
@@ -174,11 +159,11 @@ def _resolved(node: DictConfig) -> dict[str, Any]:
     """Plain values of a part of the configuration, all of them given."""
     values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
+    return {str(key): in_present_names(value) for key, value in values.items()}
 
 
 def _without(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """What is left of options when those that determine no number are gone."""
+    """Options without those that determine no number."""
     return {name: value for name, value in values.items() if name not in names}
 
 
@@ -189,53 +174,30 @@ def _build_network(options: Mapping[str, Any], classes: int) -> Any:
     return instantiate(dict(options), _convert_="all")
 
 
-def _listed(config: DictConfig) -> "Listed | None":
-    """The faults that a configuration names a file of."""
+def _fault_plan(config: DictConfig) -> "FaultPlan":
+    """How the faults of a configuration are drawn, or the file that lists them."""
+    from resilience.faults.fault_file import read_list_file
+    from resilience.faults.plan import SamplingPlan
+
     if not config.faults_from:
-        return None
-    from resilience.faults.listed import read_list
+        return SamplingPlan(
+            _component(config.sites),
+            _component(config.perturb),
+            _rate(config),
+            config.faults,
+            config.draws,
+            config.strata,
+        )
+    if (config.faults, config.draws, config.strata) != (None, 1, None):
+        raise UserError("faults_from lists all faults; leave faults, draws and strata out")
+    return read_list_file(config.faults_from)
 
-    try:
-        text = Path(config.faults_from).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"faults_from={config.faults_from} can't be read: {error}") from error
-    return read_list(text, config.faults_from)
 
-
-def _choice(node: DictConfig) -> "Choice[Any]":
-    from resilience.trials.component import Choice
+def _component(node: DictConfig) -> "Component[Any]":
+    from resilience.faults.component import describe
 
     given = _resolved(node)
     given.pop("name", None)
     use = instantiate(given, _convert_="all")
-    target = get_object(given.pop("_target_"))
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(target).parameters.items()
-        if parameter.default is not parameter.empty
-    }
-    # An integer given for a float is that float, and must seed the same generator.
-    given = {
-        name: float(value) if isinstance(defaults.get(name), float) else value
-        for name, value in given.items()
-    }
-    changed = {
-        name: value
-        for name, value in given.items()
-        if name not in defaults or value != defaults[name]
-    }
-    later = getattr(target, "LATER", ())
-    options = {
-        name: value
-        for name, value in {**defaults, **given}.items()
-        if name in changed or name not in later
-    }
-    return Choice(use, choice_name(node), _named(options), _named(changed))
-
-
-def _named(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with names for the numbers that JSON has none for: `nan`, `inf`, `-inf`."""
-    return {
-        name: value if not isinstance(value, float) or math.isfinite(value) else str(value)
-        for name, value in options.items()
-    }
+    made_by = get_object(given.pop("_target_"))
+    return describe(use, choice_name(node), given, made_by)

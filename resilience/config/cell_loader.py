@@ -1,4 +1,4 @@
-"""Composing the configurations of many trials: what the replicas of a cell share, once."""
+"""Composing the configurations of many trials, once for all the replicas of a cell."""
 
 import copy
 import re
@@ -6,13 +6,11 @@ from collections import OrderedDict
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_search_path import ConfigSearchPath
 from omegaconf import DictConfig, OmegaConf
 
 _REPLICA = re.compile(r"replica=(0|[1-9]\d*)")
 _CELLS_KEPT = 64
-
-_cells: "OrderedDict[tuple[str, ...], DictConfig]" = OrderedDict()
-"""Configurations that this process composed last, each with replica 0; longest unused first."""
 
 
 class CellLoader(ConfigLoaderImpl):
@@ -21,6 +19,14 @@ class CellLoader(ConfigLoaderImpl):
     Composing takes ten times as long as copying. `replica` is a plain value, which no other part
     of a composition depends on but through interpolation, and that is resolved in the copy.
     """
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self._cells = _no_cells()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs; it composes its own cells."""
+        return {**self.__dict__, "_cells": _no_cells()}
 
     def load_sweep_config(
         self, master_config: DictConfig, sweep_overrides: list[str]
@@ -41,14 +47,18 @@ class CellLoader(ConfigLoaderImpl):
         return config
 
     def _cell(self, master_config: DictConfig, overrides: list[str]) -> DictConfig:
-        sources = (f"{each.provider}:{each.path}" for each in self.config_search_path.get_path())
-        key = (*sources, *master_config.hydra.overrides.hydra, *overrides)
-        if key not in _cells:
-            _cells[key] = super().load_sweep_config(master_config, overrides)
-            if len(_cells) > _CELLS_KEPT:
-                _cells.popitem(last=False)
-        _cells.move_to_end(key)
-        return _cells[key]
+        key = (*master_config.hydra.overrides.hydra, *overrides)
+        if key not in self._cells:
+            self._cells[key] = super().load_sweep_config(master_config, overrides)
+            if len(self._cells) > _CELLS_KEPT:
+                self._cells.popitem(last=False)
+        self._cells.move_to_end(key)
+        return self._cells[key]
+
+
+def _no_cells() -> "OrderedDict[tuple[str, ...], DictConfig]":
+    """Room for configurations, each with replica 0; longest unused first."""
+    return OrderedDict()
 
 
 def _rename(config: DictConfig, override: str) -> None:

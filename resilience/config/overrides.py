@@ -1,4 +1,4 @@
-"""Command-line overrides: failure rates as Hydra takes them, and the trials that a sweep means."""
+"""Command-line overrides: failure rates as Hydra takes them, and the trials of a sweep."""
 
 import re
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def _rate_choices(parser: OverridesParser, argument: str) -> str:
 
 
 def trial_overrides(arguments: Sequence[str]) -> list[list[str]]:
-    """What a multirun of these command-line overrides runs: one list of overrides a trial."""
+    """The trials of a multirun of these command-line overrides: one list of overrides each."""
     parser = OverridesParser.create()
     given = parser.parse_overrides(rates_as_choices(arguments))
     with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
@@ -65,8 +65,8 @@ _WHERE = ("cluster", "workers", "shard", "campaign", "analysis", "hydra")
 """Neither do overrides of these, which say where trials run and what is done with them."""
 
 
-def subject_overrides(trial: Sequence[str]) -> tuple[str, ...]:
-    """Those of a trial's overrides that say what it is made on: its model and images.
+def workload_overrides(trial: Sequence[str]) -> tuple[str, ...]:
+    """The overrides of a trial that determine its workload: its model and images.
 
     And its sites, where they are not in weights: then layers are computed one by one.
     """
@@ -75,7 +75,7 @@ def subject_overrides(trial: Sequence[str]) -> tuple[str, ...]:
 
 
 def without(overrides: Sequence[str], topics: Sequence[str]) -> tuple[str, ...]:
-    """Overrides of a trial that speak neither of one of these options or groups, nor of a part."""
+    """Overrides of a trial that set none of these options or groups, nor a part of them."""
     return tuple(
         override
         for override in overrides

@@ -1,10 +1,25 @@
-"""The schema of the configuration, which Hydra checks what it composes against."""
+"""The schema of the configuration, which Hydra checks what it composes against.
 
-from dataclasses import dataclass, field
+Defaults come from the classes that the options are for, so that each is written once.
+"""
+
+from dataclasses import MISSING as REQUIRED
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
+
+from resilience.data.spec import IMAGENET_MEAN, IMAGENET_STD, Dataset
+from resilience.networks.spec import Recipe
+from resilience.trials.settings import Settings
+
+
+def _default(of: type, name: str) -> Any:
+    """The default of a dataclass's field."""
+    (found,) = (each for each in fields(of) if each.name == name)
+    assert found.default is not REQUIRED
+    return found.default
 
 
 @dataclass
@@ -13,24 +28,24 @@ class PreprocessingConfig:
 
     resize: int = MISSING
     crop: int = MISSING
-    mean: list[float] = field(default_factory=lambda: [0.485, 0.456, 0.406])
-    std: list[float] = field(default_factory=lambda: [0.229, 0.224, 0.225])
+    mean: list[float] = field(default_factory=lambda: list(IMAGENET_MEAN))
+    std: list[float] = field(default_factory=lambda: list(IMAGENET_STD))
     interpolation: str = "bilinear"
 
 
 @dataclass
 class FitConfig:
-    """How `weights=fit` trains; see `resilience.networks.training.Recipe`."""
+    """How `weights=fit` trains; see `resilience.networks.spec.Recipe`."""
 
-    epochs: int = 10
-    learning_rate: float = 0.002
-    batch_size: int = 16
-    optimizer: str = "adamw"
+    epochs: int = _default(Recipe, "epochs")
+    learning_rate: float = _default(Recipe, "learning_rate")
+    batch_size: int = _default(Recipe, "batch_size")
+    optimizer: str = _default(Recipe, "optimizer")
 
 
 @dataclass
 class ModelConfig:
-    """A classifier; see `resilience.networks.models.Model`."""
+    """A classifier; see `resilience.networks.spec.Model`."""
 
     name: str = MISSING
     weights: str | None = None
@@ -41,22 +56,22 @@ class ModelConfig:
 
 @dataclass
 class DatasetConfig:
-    """Images; see `resilience.data.images.Dataset`."""
+    """Images; see `resilience.data.spec.Dataset`."""
 
     name: str = MISSING
     root: str | None = None
     images: dict[str, Any] = MISSING
     fit: dict[str, Any] | None = None
     weights: str | None = None
-    image_size: int | None = None
-    limit: int | None = 1000
-    seed: int = 0
-    skip_corrupt: bool = False
+    image_size: int | None = _default(Dataset, "image_size")
+    limit: int | None = _default(Dataset, "limit")
+    seed: int = _default(Dataset, "seed")
+    skip_corrupt: bool = _default(Dataset, "skip_corrupt")
 
 
 @dataclass
 class AnalysisConfig:
-    """What is done when a sweep has ended."""
+    """What is done at the end of a sweep."""
 
     enabled: bool = True
     critical: int = 1
@@ -64,7 +79,7 @@ class AnalysisConfig:
 
 @dataclass
 class Config:
-    """One trial."""
+    """One trial; `conf/config.yaml` says what each option does."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
@@ -77,14 +92,14 @@ class Config:
     strata: str | None = None
     replica: int = 0
     seed: int = 0
-    device: str = "auto"
-    format: str = "float32"
-    precision: str = "float32"
-    optimise: bool = True
-    compile: bool = False
-    batch_size: int | None = None
-    threads: int | None = None
-    prefix_memory: float = 1.0
+    device: str = _default(Settings, "device")
+    format: str = _default(Settings, "format")
+    precision: str = _default(Settings, "precision")
+    optimise: bool = _default(Settings, "optimise")
+    compile: bool = _default(Settings, "compile")
+    batch_size: int | None = _default(Settings, "batch_size")
+    threads: int | None = _default(Settings, "threads")
+    prefix_memory: float = _default(Settings, "prefix_memory") / 2**30
     cluster: dict[str, Any] = MISSING
     workers: int = 1
     campaign: str | None = None

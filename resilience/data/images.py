@@ -7,10 +7,9 @@ corrupt file.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,65 +19,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from resilience.data.preprocessing import Preprocessing
-from resilience.networks.checkpoints import state_sha256
+from resilience.data.spec import Dataset, Source
 from resilience.system import signals
-from resilience.system.cache import cache_directory, load_tensors, made_once, save_tensors
-from resilience.system.hashing import digest
+from resilience.system.cache import cache_directory, made_once
+from resilience.system.errors import UserError
+from resilience.system.hashing import identity_digest
+from resilience.system.tensors import load_tensors, save_tensors, state_sha256
 
 log = logging.getLogger(__name__)
-
-Source = Any
-"""What torchvision calls a dataset of images with class indices."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """Which images to use.
-
-    Attributes
-    ----------
-    name
-        The factor's value in results.
-    source
-        Opens the images to evaluate on.
-    fit
-        Opens the images to fit networks on, or None.
-    parameters
-        What tells this choice from others: the configuration that it was made from.
-    image_size
-        Side of the images that networks are given, pixels; None: the network's own.
-    limit
-        At most so many images, distinct, drawn evenly over the classes; None: all.
-    seed
-        Of that draw.
-    skip_corrupt
-        Leave out images that can't be decoded, instead of raising.
-    """
-
-    name: str
-    source: Callable[[], Source]
-    fit: Callable[[], Source] | None
-    parameters: Mapping[str, Any]
-    image_size: int | None = None
-    limit: int | None = 1000
-    seed: int = 0
-    skip_corrupt: bool = False
-
-    def to_fit(self) -> "Dataset":
-        """The choice of all images to fit on.
-
-        Raises
-        ------
-        ValueError
-            If the dataset has none.
-        """
-        if self.fit is None:
-            raise ValueError(
-                f"dataset {self.name} has no images to fit on; "
-                "give model.weights=FILE or the name of torchvision weights, or set dataset.fit"
-            )
-        parameters = {**self.parameters, "part": "fit"}
-        return replace(self, source=self.fit, parameters=parameters, limit=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +40,7 @@ class Images:
     labels
         Class indices, int64, shape (images,).
     classes
-        Number of classes that labels speak of.
+        Number of classes that the labels distinguish.
     sha256
         Of pixels and labels.
     """
@@ -114,14 +62,14 @@ def load_images(dataset: Dataset, preprocessing: Preprocessing) -> Images:
 
     Raises
     ------
-    ValueError
+    UserError
         If there are no images, or one of them is corrupt (and `skip_corrupt` is not set).
     """
     source = dataset.source()
     chosen, classes = choose_images(source, dataset)
     if not hasattr(source, "samples"):
         return _decode(source, chosen, preprocessing, dataset, classes)
-    key = digest(
+    key = identity_digest(
         {
             "dataset": dict(dataset.parameters),
             "skip_corrupt": dataset.skip_corrupt,
@@ -137,16 +85,16 @@ def load_images(dataset: Dataset, preprocessing: Preprocessing) -> Images:
 
 
 def choose_images(source: Source, dataset: Dataset) -> tuple[NDArray[np.int64], int]:
-    """Indices of the images to use, sorted, and the number of classes that labels speak of.
+    """Indices of the images to use, sorted, and the number of classes that the labels distinguish.
 
     Raises
     ------
-    ValueError
+    UserError
         If there are no images.
     """
     labels = source_labels(source)
     if not len(labels):
-        raise ValueError(f"dataset {dataset.name} has no images")
+        raise UserError(f"dataset {dataset.name} has no images")
     classes = len(source.classes) if hasattr(source, "classes") else int(labels.max()) + 1
     return balanced_choice(labels, dataset.limit, dataset.seed), classes
 
@@ -196,7 +144,7 @@ def _decode(
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             file = source.samples[i][0] if hasattr(source, "samples") else f"image {i}"
             if not dataset.skip_corrupt:
-                raise ValueError(
+                raise UserError(
                     f"{file} can't be decoded ({error}); mend or remove it, "
                     "or leave such images out with dataset.skip_corrupt=true"
                 ) from error
@@ -204,7 +152,7 @@ def _decode(
             continue
         labels.append(int(label))
     if not labels:
-        raise ValueError(f"no image of dataset {dataset.name} can be decoded")
+        raise UserError(f"no image of dataset {dataset.name} can be decoded")
     tensors = {"pixels": torch.stack(pixels), "labels": torch.tensor(labels)}
     return Images(**tensors, classes=classes, sha256=state_sha256(tensors))
 

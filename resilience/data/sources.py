@@ -12,6 +12,7 @@ from filelock import FileLock
 from PIL import Image
 
 from resilience.system.cache import cache_directory
+from resilience.system.errors import UserError
 
 _WNID = re.compile(r"n\d{8}")
 
@@ -28,7 +29,7 @@ class Digits:
         from sklearn.model_selection import train_test_split
 
         if split not in ("fit", "test"):
-            raise ValueError(f"split must be fit or test, got {split!r}")
+            raise UserError(f"split must be fit or test, got {split!r}")
         digits = load_digits()
         parts = train_test_split(
             np.arange(len(digits.target)),
@@ -63,7 +64,7 @@ class ImageNet:
 
     Raises
     ------
-    ValueError
+    UserError
         If the folder is not given, missing or empty, or an image's class can't be told.
     """
 
@@ -78,13 +79,13 @@ class ImageNet:
                 continue
             wnid = next(filter(None, map(_WNID.match, (file.parent.name, file.name))), None)
             if wnid is None or wnid[0] not in index:
-                raise ValueError(
+                raise UserError(
                     f"{file}: neither its folder nor its name starts with the WordNet id "
                     "of one of the 1,000 ImageNet classes"
                 )
             self.samples.append((str(file), index[wnid[0]]))
         if not self.samples:
-            raise ValueError(f"dataset.root={root} holds no images")
+            raise UserError(f"dataset.root={root} holds no images")
         self.targets = [label for _, label in self.samples]
 
     def __len__(self) -> int:
@@ -107,7 +108,7 @@ def imagenette(root: str | None, size: str) -> ImageNet:
 
     Raises
     ------
-    ValueError
+    UserError
         If it is not there and can't be downloaded.
     """
     folder = Path(root) if root else cache_directory() / "imagenette"
@@ -116,7 +117,7 @@ def imagenette(root: str | None, size: str) -> ImageNet:
         with FileLock(folder / ".lock"):
             torchvision.datasets.Imagenette(folder, split="val", size=size, download=True)
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"Imagenette is not in {folder} and can't be downloaded ({error}); without a network, "
             "unpack its archive there by hand, or use dataset=digits, which needs no download"
         ) from error
@@ -129,7 +130,7 @@ def image_folder(root: str | None) -> Any:
 
     Raises
     ------
-    ValueError
+    UserError
         If the folder is not given, or missing.
     FileNotFoundError
         If it has no class folders, or one of them no images.
@@ -140,8 +141,8 @@ def image_folder(root: str | None) -> Any:
 def existing_folder(root: str | None, hint: str) -> Path:
     """The folder that `dataset.root` names; a clear error if there is none."""
     if not root:
-        raise ValueError(f"dataset.root is not set; say dataset.root=FOLDER{hint}")
+        raise UserError(f"dataset.root is not set; say dataset.root=FOLDER{hint}")
     folder = Path(root).expanduser()
     if not folder.is_dir():
-        raise ValueError(f"dataset.root={root} is not a folder{hint}")
+        raise UserError(f"dataset.root={root} is not a folder{hint}")
     return folder

@@ -1,74 +1,33 @@
-"""Faults in what passes through a network: the outputs of its layers, and the images."""
+"""Faults in activations and inputs: held in a format, and struck as images pass through."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from resilience.faults.formats import FORMATS, Format, int8_scale
-from resilience.faults.injection import Faults
-from resilience.faults.layers import Layer
-from resilience.faults.tracing import OutputTap
+from resilience.faults.draw import ActivationFaults, LayerFaults
+from resilience.faults.memory import FLOAT32, decode, encode, int8_scale
+from resilience.faults.population.layers import Layer
+from resilience.faults.population.tracing import OutputTap
+from resilience.number_formats import NumberFormat
+from resilience.system.errors import UserError
 
 Run = Callable[..., Tensor]
 
 
-class Rule(Protocol):
-    """What the memory holds after the faults in one layer's output for one image."""
+class ActivationMemory(OutputTap):
+    """The memory that activations and inputs pass through: it holds a format, and has faults.
 
-    def __call__(
-        self, image: int, codes: Tensor, scale: Tensor | None, output: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
-        """Codes after, shape (elements,), and the mask of the bits that were struck, if any were.
-
-        Parameters
-        ----------
-        image
-            Its position among all.
-        codes
-            Before the faults.
-        scale
-            Of each code, in formats that have one.
-        output
-            The layer's whole output for this image.
-        """
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PassingFaults:
-    """Faults in the output of one layer, or in the network's input.
-
-    Attributes
-    ----------
-    layer
-        Of the part `activations` or `inputs`.
-    sites
-        Row-major indices in what each image gives there, by image.
-    """
-
-    layer: Layer
-    sites: Sequence[NDArray[np.int64]]
-    rule: Rule
-
-
-class Stream:
-    """What passes through a network image by image: held in a format, and with faults in it.
-
-    Attributes
-    ----------
-    struck
-        What the faults did, in the order in which it happened.
+    While it is entered, as a context manager, the outputs of the layers are rounded into the
+    format and struck, in place, as they are computed. `begin_batch` says which images come next.
 
     Parameters
     ----------
     layers
-        Whose outputs memory holds in the format; with the network's input, if it is among them.
+        Whose outputs the memory holds; with the network's input, if it is among them.
     names
         Of layers, by the `id` of the computing network's weights.
     """
@@ -77,101 +36,109 @@ class Stream:
         self,
         layers: Sequence[Layer],
         names: Mapping[int, str],
-        format: Format,
-        faults: Sequence[PassingFaults] = (),
+        format: NumberFormat,
+        faults: Sequence[ActivationFaults] = (),
     ) -> None:
-        self.struck: list[Faults] = []
+        super().__init__(names)
         self._layers = {layer.name: layer for layer in layers}
-        self._names = names
         self._format = format
-        self._faults = {fault.layer.name: fault for fault in faults}
+        self._faults = {each.layer.name: each for each in faults}
+        self._struck: list[LayerFaults] = []
+        self._batch = range(0)
 
-    def around(self, run: Run, images: int, batch_size: int) -> Run:
-        """The same run, batch after batch of so many images in all, through this stream."""
+    def begin_batch(self, images: int) -> None:
+        """The next images, so many of them, are about to pass through the network."""
+        self._batch = range(self._batch.stop, self._batch.stop + images)
+        self.begin_pass()
+
+    def around(self, run: Run, sizes: Sequence[int]) -> Run:
+        """The same run of batch after batch, of these sizes, through this memory."""
         if not self._layers:
             return run
-        starts = iter(range(0, images, batch_size))
+        remaining = iter(sizes)
 
         def stepped(*values: Tensor) -> Tensor:
-            start = next(starts)
-            batch = range(start, min(start + batch_size, images))
+            self.begin_batch(next(remaining))
             if "input" in self._layers:
-                self._pass(batch, "input", (copied := values[0].clone()))
-                values = (copied, *values[1:])
-            with _Tap(self._names, partial(self._pass, batch)):
+                values = (self.input(values[0]), *values[1:])
+            with self:
                 return run(*values)
 
         return stepped
 
-    def _pass(self, batch: range, name: str, output: Tensor) -> None:
+    def input(self, values: Tensor) -> Tensor:
+        """What the network gets in place of its input, shape (images, ...)."""
+        if "input" not in self._layers:
+            return values
+        copied = values.clone()
+        self.show("input", copied)
+        return copied
+
+    def show(self, name: str, output: Tensor) -> None:
         """Hold a layer's output, images first, in the format, and strike it; in place."""
         layer = self._layers.get(name)
         if layer is None:
             return
-        values = _by_image(output, len(batch), layer)
+        values = _by_image(output, len(self._batch), layer)
         scale = _hold(values, self._format)
-        if (fault := self._faults.get(name)) is not None:
-            self._strike(fault, batch, values, scale)
+        if (faults := self._faults.get(name)) is not None:
+            self._strike(faults, values, scale)
 
-    def _strike(
-        self, faults: PassingFaults, batch: range, values: Tensor, scale: Tensor | None
-    ) -> None:
-        sites = [faults.sites[image] for image in batch]
+    def observed(self) -> list[LayerFaults]:
+        """What the faults did: one entry for each layer, in the order of the faults."""
+        by_layer: defaultdict[str, list[LayerFaults]] = defaultdict(list)
+        for faults in self._struck:
+            by_layer[faults.layer].append(faults)
+        return [_concatenated(by_layer[name]) for name in self._faults if name in by_layer]
+
+    def _strike(self, faults: ActivationFaults, values: Tensor, scale: Tensor | None) -> None:
+        sites = [faults.sites(image) for image in self._batch]
         if not any(map(len, sites)):
             return
         index = torch.from_numpy(np.concatenate(sites))
         lengths = torch.tensor([len(of_image) for of_image in sites])
-        row = torch.repeat_interleave(torch.arange(len(batch)), lengths)
+        row = torch.repeat_interleave(torch.arange(len(self._batch)), lengths)
         at = (row, *torch.unravel_index(index, faults.layer.shape))
         at = tuple(coordinate.to(values.device) for coordinate in at)
         scales = None if scale is None else scale.flatten().cpu()[row]
-        before = self._format.encode(values[at].float().cpu(), scales)
+        before = encode(values[at].float().cpu(), self._format, scales)
         after, masks = before.clone(), list[Tensor]()
         end = 0
-        for image, length in zip(batch, lengths.tolist(), strict=True):
+        for image, length in zip(self._batch, lengths.tolist(), strict=True):
             if not length:
                 continue
             here = slice(end, end := end + length)
             own = None if scales is None else scales[here]
-            after[here], mask = faults.rule(image, before[here], own, values[image - batch.start])
+            output = values[image - self._batch.start]
+            after[here], mask = faults.rule(image, before[here], own, output)
             masks += [] if mask is None else [mask]
-        decoded = self._format.decode(after, scales)
-        values[at] = decoded.to(values)
-        self.struck.append(
-            Faults(
+        values[at] = decode(after, scales).to(values)
+        self._struck.append(
+            LayerFaults(
                 faults.layer.name,
                 index,
                 before,
                 after,
                 faults.layer.part,
                 torch.cat(masks) if masks else None,
-                row + batch.start,
+                row + self._batch.start,
             )
         )
 
 
-class _Tap(OutputTap):
-    def __init__(self, names: Mapping[int, str], show: Callable[[str, Tensor], None]) -> None:
-        super().__init__(names)
-        self._show = show
-
-    def show(self, name: str, output: Tensor) -> None:
-        self._show(name, output)
-
-
-def _hold(values: Tensor, format: Format) -> Tensor | None:
-    """Round what passes to what the format can hold, in place; the scale of each image, if any.
+def _hold(values: Tensor, format: NumberFormat) -> Tensor | None:
+    """Round activations to what the format can hold, in place; the scale of each image, if any.
 
     int8 holds the output of a layer with one scale for each image. It has neither infinities nor
     NaN: the former saturate, the latter become 0, as when a processor converts them.
     """
-    if format == FORMATS["float32"]:
+    if format == FLOAT32:
         return None
     passing, scale = values.float(), None
     if format.name == "int8":
         scale = int8_scale(torch.where(passing.isfinite(), passing, 0.0))
         passing = torch.where(passing.isnan(), 0.0, passing)
-    values.copy_(format.decode(format.encode(passing, scale), scale))
+    values.copy_(decode(encode(passing, format, scale), scale))
     return scale
 
 
@@ -180,34 +147,27 @@ def _by_image(output: Tensor, images: int, layer: Layer) -> Tensor:
 
     Raises
     ------
-    ValueError
-        If the layer does not give its images one after the other.
+    UserError
+        If the layer's output does not have one image after the other.
     """
     if output.shape[1:] != layer.shape and len(output) % images == 0:
         output = output.view(images, -1, *output.shape[1:])  # windows stand where images do
     if output.shape != (images, *layer.shape):
-        raise ValueError(
-            f"{layer.name} is of shape {tuple(output.shape)} for {images} images, and not images "
-            f"first, so that faults in it can't be placed; leave it out of sites.targets"
+        raise UserError(
+            f"{layer.name} has shape {tuple(output.shape)} for {images} images, which is not one "
+            "image after the other, so that faults in it can't be placed; leave it out of "
+            "sites.targets"
         )
     return output
 
 
-def joined(struck: Sequence[Faults]) -> list[Faults]:
-    """One entry for each layer, in order of first use."""
-    by_layer: defaultdict[str, list[Faults]] = defaultdict(list)
-    for faults in struck:
-        by_layer[faults.layer].append(faults)
-    return [_concatenated(parts) for parts in by_layer.values()]
-
-
-def _concatenated(parts: Sequence[Faults]) -> Faults:
+def _concatenated(parts: Sequence[LayerFaults]) -> LayerFaults:
     def whole(name: str) -> Any:
         tensors = [getattr(part, name) for part in parts]
         return None if tensors[0] is None else torch.cat(tensors)
 
     first = parts[0]
-    return Faults(
+    return LayerFaults(
         first.layer,
         whole("index"),
         whole("before"),

@@ -1,75 +1,145 @@
-"""Faults as CSV text: one row for each element, values for people, bits for machines."""
+"""Reading files of faults, as `faults.csv` lists them."""
 
-import csv
+import hashlib
 import io
-from collections.abc import Sequence
+from pathlib import Path
 
-import torch
-from torch import Tensor
+import pandas as pd
+from torch import Tensor, nn
 
-from resilience.faults.formats import raw_bits
-from resilience.faults.injection import Faults
+from resilience.faults.draw import BITS, COLUMNS, DRAW, FURTHER, IMAGE, PART, Draw
+from resilience.faults.fault_list import FaultList
+from resilience.faults.memory import Memory
+from resilience.faults.plan import number_format
+from resilience.faults.population.layers import TRANSIENT_PARTS, Layer, Population, layer_tensors
+from resilience.faults.population.tracing import find_layers
+from resilience.number_formats import FORMATS
+from resilience.system.errors import UserError
 
-COLUMNS = ("layer", "index", "before", "after", "before_bits", "after_bits")
-PART, BITS, IMAGE, DRAW = FURTHER = ("part", "bits", "image", "draw")
-"""Columns that are there where something needs them: faults in other parts than weights, faults of
-bits, faults in what passes through a network, several draws."""
+_NEEDED = ("layer", "index", "before_bits", "after_bits")
 
 
-def to_csv(draws: Sequence[Sequence[Faults]]) -> str:
-    """The faults of every draw as CSV text with a header.
+def read_faults(
+    path: str | Path,
+    network: nn.Module,
+    example: Tensor | None = None,
+    format: str | None = None,
+    draw: int | None = None,
+) -> Draw:
+    """Read a `faults.csv`, checked against the network that it is to strike.
 
-    `before` and `after` are the shortest decimals that give the same value back (of int8 the
-    integers that it holds), `before_bits` and `after_bits` hexadecimal: decimals lose the payload
-    of a NaN. `bits` are the numbers of the bits that were struck.
+    Parameters
+    ----------
+    example
+        An input of the network, shape (images, ...); needed for faults in activations or inputs,
+        and for int8.
+    format
+        How the network's memory holds what is struck; None: the one whose bits agree with the
+        file's.
+    draw
+        Which draw, in a file of several.
+
+    Raises
+    ------
+    UserError
+        If the file can't be read, if a fault does not fit the network, or if there are several
+        draws and none is chosen.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> import resilience as rs
+    >>> network = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> population = rs.find_layers(network, torch.zeros(1, 4))
+    >>> faults = rs.draw_faults(population, count=2, perturb=rs.perturbations.BitFlip())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     faults.save(f"{folder}/faults.csv")
+    ...     again = rs.read_faults(f"{folder}/faults.csv", network)
+    >>> again.by_layer == faults.by_layer
+    True
     """
-    faults = [fault for draw in draws for fault in draw]
-    further = {
-        PART: any(fault.part != "weights" for fault in faults),
-        BITS: any(fault.bits is not None for fault in faults),
-        IMAGE: any(fault.image is not None for fault in faults),
-        DRAW: len(draws) > 1,
-    }
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([*COLUMNS, *(name for name in FURTHER if further[name])])
-    for number, draw in enumerate(draws):
-        for fault in draw:
-            columns = {**_columns(fault), DRAW: [number] * len(fault.index)}
-            rows.writerows(
-                zip(*(of for name, of in columns.items() if further.get(name, True)), strict=True)
-            )
-    return text.getvalue()
+    listed = read_list_file(path)
+    if example is None and ({*listed.parts} & {*TRANSIENT_PARTS} or format == "int8"):
+        raise UserError(
+            f"{path} strikes {', '.join(listed.parts)}: give an example input of the network too"
+        )
+    population = (
+        _stored_layers(network, listed) if example is None else find_layers(network, example)
+    )
+    draws = _in_format(listed, population, format)
+    if draw is None and len(draws) > 1:
+        raise UserError(f"{path} has {len(draws)} draws: say which with draw=0 to {len(draws) - 1}")
+    if not 0 <= (draw or 0) < len(draws):
+        raise UserError(f"{path} has {len(draws)} draws, and no draw {draw}")
+    return draws[draw or 0]
 
 
-def _columns(fault: Faults) -> dict[str, Sequence[object]]:
-    count = len(fault.index)
-    return {
-        "layer": [fault.layer] * count,
-        "index": fault.index.tolist(),
-        "before": _decimals(fault.before),
-        "after": _decimals(fault.after),
-        "before_bits": hexadecimals(fault.before),
-        "after_bits": hexadecimals(fault.after),
-        PART: [fault.part] * count,
-        BITS: [""] * count if fault.bits is None else list(map(_numbers, fault.bits.tolist())),
-        IMAGE: [""] * count if fault.image is None else fault.image.tolist(),
-    }
+def _stored_layers(network: nn.Module, listed: FaultList) -> Population:
+    """The listed tensors of a network, without knowing how it uses them."""
+    parts = dict(listed.rows[["layer", PART]].itertuples(index=False, name=None))
+    tensors = {name: tensor.detach() for name, tensor in layer_tensors(network).items()}
+    layers = tuple(
+        Layer(name, "linear", tuple(tensor.shape), parts[name])
+        for name, tensor in tensors.items()
+        if name in parts
+    )
+    return Population(layers, tensors)
 
 
-def _decimals(values: Tensor) -> list[str]:
-    # numpy has no bfloat16, and every one is a float32.
-    exact = values.float() if values.dtype == torch.bfloat16 else values
-    return [str(value) for value in exact.numpy()]
+def _in_format(listed: FaultList, population: Population, format: str | None) -> list[Draw]:
+    """The draws of a list, in the format that is given or else the first that agrees."""
+    if format is not None:
+        return list(listed.realise(population, Memory(population, number_format(format))))
+    digits = min(len(bits) for bits in listed.rows["before_bits"])
+    candidates = [each for each in FORMATS.values() if each.width == 4 * digits]
+    wrong = UserError(f"{listed.source} has before_bits of {digits} digits, as in no format")
+    for candidate in candidates:
+        try:
+            return list(listed.realise(population, Memory(population, candidate)))
+        except UserError as error:
+            wrong = error
+    raise wrong
 
 
-def hexadecimals(values: Tensor) -> list[str]:
-    """The raw bits of values, as many digits as they are wide."""
-    digits = 2 * values.element_size()
-    mask = (1 << 4 * digits) - 1
-    return [f"{bits & mask:0{digits}x}" for bits in raw_bits(values).tolist()]
+def read_list_file(path: str | Path) -> FaultList:
+    """Read a `faults.csv` from a file.
+
+    Raises
+    ------
+    UserError
+        If the file can't be read, lacks a column, or has no row.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} can't be read: {error}") from error
+    return read_list(text, str(path))
 
 
-def _numbers(mask: int) -> str:
-    """Numbers of the bits that are set, `3 17`."""
-    return " ".join(str(bit) for bit in range(mask.bit_length()) if mask >> bit & 1)
+def read_list(text: str, source: str) -> FaultList:
+    """Read the text of a `faults.csv`.
+
+    Raises
+    ------
+    UserError
+        If it lacks a column, or has no row.
+    """
+    try:
+        rows = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise UserError(f"{source} can't be read as CSV: {error}") from error
+    if not isinstance(rows.index, pd.RangeIndex):  # pandas takes the first cells for row names
+        raise UserError(f"{source} has lines that are longer than its header")
+    lacking = [name for name in _NEEDED if name not in rows]
+    if lacking:
+        raise UserError(
+            f"{source} has no column {' and '.join(lacking)}; a list of faults has the columns "
+            f"{','.join(COLUMNS)}, and where needed {','.join(FURTHER)}"
+        )
+    if rows.empty:
+        raise UserError(f"{source} lists no faults")
+    for name, default in {PART: "weights", BITS: "", IMAGE: "", DRAW: "0"}.items():
+        if name not in rows:
+            rows[name] = default
+    rows.index += 2  # as lines are counted, below the header
+    return FaultList(source, rows, hashlib.sha256(text.encode()).hexdigest())

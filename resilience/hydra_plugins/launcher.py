@@ -9,11 +9,9 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from resilience.campaign.launchers import Cluster
-from resilience.campaign.launchers.chunks import Job, chunked
-from resilience.campaign.launchers.work import Work
+from resilience.campaign.launchers import Cluster, Job, Work, chunked
 from resilience.config.build import build_trial
-from resilience.config.overrides import subject_overrides
+from resilience.config.overrides import workload_overrides
 
 
 class ClusterLauncher(Launcher):
@@ -31,7 +29,7 @@ class ClusterLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """Make trials, and say what became of each, in any order."""
+        """Run trials and return the outcome of each, in any order."""
         if not self.cluster.fit:
             self._require_fitted(job_overrides)
         jobs = [Job(initial_job_idx + i, tuple(given)) for i, given in enumerate(job_overrides)]
@@ -45,8 +43,8 @@ class ClusterLauncher(Launcher):
         return list(self.cluster.run(work, chunked(jobs, self.cluster.group)))
 
     def _require_fitted(self, job_overrides: Sequence[Sequence[str]]) -> None:
-        subjects = {tuple(subject_overrides(given)): given for given in job_overrides}
-        for given in subjects.values():
+        workloads = {tuple(workload_overrides(given)): given for given in job_overrides}
+        for given in workloads.values():
             config = self.hydra_context.config_loader.load_sweep_config(self.config, list(given))
             if config.model.weights == "fit":
                 trial = build_trial(config)

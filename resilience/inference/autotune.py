@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from resilience.system.cache import DamagedCacheError, made_once
-from resilience.system.hashing import digest
+from resilience.system.hashing import identity_digest
 
 AVAILABLE_THREADS = torch.get_num_threads()
 """What torch would use by itself, before the settings of any network changed it."""
@@ -82,7 +82,7 @@ def kept_number(key: Mapping[str, Any], measure: Callable[[], int], directory: P
         except (ValueError, TypeError, KeyError) as error:
             raise DamagedCacheError(str(error)) from error
 
-    return made_once(directory / f"{digest(key)[:16]}.json", make, load)
+    return made_once(directory / f"{identity_digest(key)[:16]}.json", make, load)
 
 
 @torch.inference_mode()

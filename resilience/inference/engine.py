@@ -1,4 +1,4 @@
-"""The network as it computes: folded, in the arithmetic that was asked for, with faults in it."""
+"""The network as it computes: folded, in the requested arithmetic, with faults in it."""
 
 import copy
 import logging
@@ -8,10 +8,12 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, fx, nn
 
-from resilience.faults.injection import Faults, bit_sums, check_restored, injected
-from resilience.faults.layers import PASSING, Layer, layer_tensors
+from resilience.faults.draw import LayerFaults
+from resilience.faults.injection import Patch, bit_sums, check_restored, patched
 from resilience.faults.memory import values_at
+from resilience.faults.population.layers import TRANSIENT_PARTS, Layer, layer_tensors
 from resilience.inference.folding import ConvolutionNorm, fold
+from resilience.system.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ DTYPES = {
 class Engine:
     """A network as it computes, made from the network as it is stored.
 
-    Faults are told in terms of the stored network, which is only read: its layers, its indices,
+    Faults are given in terms of the stored network, which is only read: its layers, its indices,
     its values. Where the two need not differ they share memory.
 
     Attributes
@@ -45,18 +47,18 @@ class Engine:
     example
         An input of it, float32, shape (1, channels, height, width).
     precision
-        The arithmetic, one of `resilience.trials.settings.PRECISIONS`.
+        The arithmetic: float32, tf32, bfloat16 or float16.
     optimise
         Fold batch normalisation, where `torch.fx` can trace the network.
     compile
         Compile the network with `torch.compile`.
     exposed
-        Layers that must be there as they are stored, and can't be folded.
+        Layers that must be computed as they are stored, and can't be folded.
 
     Raises
     ------
-    ValueError
-        If a compiled network is asked to expose what passes through it.
+    UserError
+        If a compiled network would have to expose its activations or inputs.
     """
 
     def __init__(
@@ -87,9 +89,9 @@ class Engine:
         self.network = network
         self._stored = stored
         self._tensors = layer_tensors(network)
-        if compile and any(layer.part in PASSING for layer in exposed):
-            raise ValueError(
-                "compile=true goes with faults in what memory keeps; "
+        if compile and any(layer.part in TRANSIENT_PARTS for layer in exposed):
+            raise UserError(
+                "compile=true works with faults in weights, biases and norms only; "
                 "leave it out for activations and inputs"
             )
         self.run = torch.compile(network, dynamic=False) if compile else network
@@ -108,13 +110,18 @@ class Engine:
         return self._tensors[self._names[layer]]
 
     @contextmanager
-    def corrupted(self, faults: Sequence[Faults]) -> Iterator[None]:
-        """Compute with faults for the length of a block, then as before, which is proved.
+    def corrupted(self, faults: Sequence[LayerFaults]) -> Iterator[None]:
+        """Compute with faults for the length of a block, then as before, which is verified.
 
         A layer that is computed together with the batch normalisation after it is struck with
         the value after, times that channel's factor; but where such a value is not finite, or
         beyond the fourth root of the largest number of the arithmetic (2^32 in float32), the two
         are computed apart, as they might overflow in other places than together.
+
+        Parameters
+        ----------
+        faults
+            `after` has the values that the stored network would compute with, float32.
 
         Raises
         ------
@@ -122,19 +129,19 @@ class Engine:
             If the weights afterwards are not those from before.
         """
         apart = [module for fault in faults if (module := self._beyond_folding(fault))]
-        strikes = [self._strike(fault, apart) for fault in faults]
-        sums = bit_sums(self.network, strikes)
+        patches = [self._patch(fault, apart) for fault in faults]
+        sums = bit_sums(self.network, patches)
         try:
             for module in apart:
                 module.apart = True
-            with injected(self.network, strikes):
+            with patched(self.network, patches):
                 yield
         finally:
             for module in apart:
                 module.apart = False
-        check_restored(self.network, strikes, sums)
+        check_restored(self.network, patches, sums)
 
-    def _beyond_folding(self, fault: Faults) -> ConvolutionNorm | None:
+    def _beyond_folding(self, fault: LayerFaults) -> ConvolutionNorm | None:
         """The pair that a layer is folded into, if this fault must see it apart."""
         pair = self._folded.get(self._names[fault.layer])
         if pair is None:
@@ -143,15 +150,15 @@ class Engine:
         values = torch.stack([fault.after, pair.scaled(fault.after, fault.index)])
         return None if bool((values.abs() <= limit).all()) else pair
 
-    def _strike(self, fault: Faults, apart: Sequence[ConvolutionNorm]) -> Faults:
-        """The same fault in terms of the computing network."""
+    def _patch(self, fault: LayerFaults, apart: Sequence[ConvolutionNorm]) -> Patch:
+        """What is to be written into the computing network."""
         name, after = self._names[fault.layer], fault.after
         pair = self._folded.get(name)
         if pair is not None and pair not in apart:
             name = name.removesuffix("convolution") + "joint"
             after = pair.scaled(after, fault.index)
         weight = self._tensors[name].detach()
-        return Faults(name, fault.index, values_at(weight, fault.index), after.to(weight.dtype))
+        return Patch(name, fault.index, values_at(weight, fault.index), after.to(weight.dtype))
 
 
 def _optimised(stored: nn.Module, example: Tensor, apart: Sequence[Tensor]) -> nn.Module:

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, fx
 
 from resilience.inference.graph import first_uses, needed_at, profile, segment
-from resilience.metrics import predict
+from resilience.inference.predict import predict
 
 WORTH = 0.01
 """Smallest part of a pass that a cut must spare the runs it serves to be kept."""

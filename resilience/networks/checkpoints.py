@@ -1,6 +1,5 @@
-"""Weights: files of them, and what tells some from others."""
+"""Loading weights from files."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,18 +7,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from resilience.system.errors import UserError
+
 _TRAINING_HEADS = ("AuxLogits.", "aux1.", "aux2.")
 """Parts of torchvision's GoogLeNet and InceptionV3 that evaluation never runs."""
-
-
-def state_sha256(state: Mapping[str, Tensor]) -> str:
-    """sha256 of named tensors, by name: names, types, shapes, and bytes in row-major order."""
-    content = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        row_major = tensor.detach().cpu().contiguous().reshape(-1)
-        content.update(row_major.view(torch.uint8).numpy().data)
-    return content.hexdigest()
 
 
 def load_file(network: nn.Module, path: Path) -> None:
@@ -29,7 +20,7 @@ def load_file(network: nn.Module, path: Path) -> None:
 
     Raises
     ------
-    ValueError
+    UserError
         If the file can't be read, holds no state dict, or one of another network; says how.
     """
     state = _read(path)
@@ -52,7 +43,7 @@ def load_file(network: nn.Module, path: Path) -> None:
         if names
     ]
     if complaints:
-        raise ValueError(f"{path} holds other weights than the network's: {'; '.join(complaints)}")
+        raise UserError(f"{path} holds other weights than the network's: {'; '.join(complaints)}")
     network.load_state_dict(state)
 
 
@@ -64,7 +55,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and pickle raise nearly anything for a foreign file
         reason = str(error).partition("\n")[0]
-        raise ValueError(f"{path} can't be read as weights: {reason}") from error
+        raise UserError(f"{path} can't be read as weights: {reason}") from error
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path} holds no state dict (tensors by name)")
+        raise UserError(f"{path} holds no state dict (tensors by name)")
     return state

@@ -1,8 +1,8 @@
 """Classifiers: a network, the preprocessing of its images, and its weights."""
 
 import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
@@ -11,46 +11,14 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from resilience.data.images import Dataset
 from resilience.data.preprocessing import Preprocessing
-from resilience.networks.checkpoints import load_file, state_sha256
+from resilience.data.spec import Dataset
+from resilience.networks.checkpoints import load_file
 from resilience.networks.devices import gpu_of_worker
+from resilience.networks.spec import Model
 from resilience.networks.trained import fitted_weights
-from resilience.networks.training import Recipe
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """Which classifier to use.
-
-    Attributes
-    ----------
-    name
-        The factor's value in results.
-    build
-        Makes the network, with fresh weights, for a number of classes.
-    weights
-        `fit`, `none`, the name of torchvision weights, or a file (.pth, .safetensors).
-    parameters
-        What tells this choice from others: the configuration that it was made from.
-    architecture
-        The network's name in torchvision; None: a network of the user's own.
-    preprocessing
-        None: what torchvision's weights want, at the dataset's image size if it sets one.
-    recipe
-        How `fit` trains.
-    may_fit
-        Whether to train where the cache has no fitted weights, or to stop.
-    """
-
-    name: str
-    build: Callable[[int], nn.Module]
-    weights: str
-    parameters: Mapping[str, Any]
-    architecture: str | None = None
-    preprocessing: Preprocessing | None = None
-    recipe: Recipe = field(default_factory=Recipe)
-    may_fit: bool = True
+from resilience.system.errors import UserError
+from resilience.system.tensors import state_sha256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,23 +38,23 @@ def resolve_device(name: str) -> torch.device:
 
     Raises
     ------
-    ValueError
-        For an unknown device, or one that this machine has not.
+    UserError
+        For an unknown device, or one that this machine lacks.
     """
-    there = {
+    available = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
     if name == "auto":
-        name = next(kind for kind in ("cuda", "mps", "cpu") if there[kind])
+        name = next(kind for kind in ("cuda", "mps", "cpu") if available[kind])
     if name == "cuda" and torch.cuda.device_count() > 1:
         name = f"cuda:{gpu_of_worker(current_process().name, torch.cuda.device_count())}"
     kind, _, index = name.partition(":")
-    if kind not in there or (index and not index.isdecimal()):
-        raise ValueError(f"device must be auto, cpu, cuda, cuda:INDEX or mps, got {name!r}")
-    if not there[kind] or (kind == "cuda" and int(index or 0) >= torch.cuda.device_count()):
-        raise ValueError(f"device={name} is not there on this machine; use device=auto")
+    if kind not in available or (index and not index.isdecimal()):
+        raise UserError(f"device must be auto, cpu, cuda, cuda:INDEX or mps, got {name!r}")
+    if not available[kind] or (kind == "cuda" and int(index or 0) >= torch.cuda.device_count()):
+        raise UserError(f"device={name} is not available on this machine; use device=auto")
     return torch.device(name)
 
 
@@ -102,13 +70,13 @@ def torchvision_network(architecture: str, num_classes: int, **options: Any) -> 
 
     Raises
     ------
-    ValueError
+    UserError
         For a name that torchvision does not have.
     """
     known = torchvision.models.list_models(module=torchvision.models)
     if architecture not in known:
         near = difflib.get_close_matches(architecture, known) or known
-        raise ValueError(
+        raise UserError(
             f"torchvision has no classifier {architecture!r}; near: {', '.join(near[:8])}"
         )
     if architecture in ("googlenet", "inception_v3"):
@@ -129,7 +97,7 @@ def choose_preprocessing(model: Model, dataset: Dataset) -> Preprocessing:
 
     Raises
     ------
-    ValueError
+    UserError
         If nothing says what it is.
     """
     if model.preprocessing is not None:
@@ -140,7 +108,7 @@ def choose_preprocessing(model: Model, dataset: Dataset) -> Preprocessing:
         size = max(dataset.image_size, *(named.meta["min_size"] if named else (0,)))
         return Preprocessing(resize=size, crop=size)
     if named is None:
-        raise ValueError(
+        raise UserError(
             f"nothing says how images become inputs of {model.name}; "
             "set model.preprocessing (resize, crop, mean, std) or dataset.image_size"
         )
@@ -164,13 +132,13 @@ def load_classifier(
     dataset
         Gives the images to fit on, where the weights are `fit`.
     classes
-        Number of classes that the dataset's labels speak of.
+        Number of classes that the dataset's labels distinguish.
 
     Raises
     ------
-    ValueError
+    UserError
         If the weights do not exist, do not fit the network, or can't be downloaded, or the
-        network tells another number of classes apart.
+        network has another number of output classes.
     """
     preprocessing = choose_preprocessing(model, dataset)
     if model.weights in _torchvision_weights(model):
@@ -187,8 +155,8 @@ def load_classifier(
     network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
     outputs = _outputs(network, preprocessing, device)
     if outputs != classes:
-        raise ValueError(
-            f"model {model.name} tells {outputs} classes apart (weights {model.weights}), "
+        raise UserError(
+            f"model {model.name} has {outputs} output classes (weights {model.weights}), "
             f"dataset {dataset.name} has {classes}; choose weights and a dataset that go together"
         )
     return Classifier(network, preprocessing, device, state_sha256(network.state_dict()))
@@ -211,7 +179,7 @@ def _pretrained(model: Model) -> nn.Module:
         )
     except OSError as error:
         checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
-        raise ValueError(
+        raise UserError(
             f"{weights} of {model.name} can't be downloaded ({error}); without a network, bring "
             f"{weights.url.rpartition('/')[2]} into {checkpoints}, or give model.weights=FILE"
         ) from error
@@ -222,14 +190,14 @@ def _existing_file(model: Model) -> Path:
     path = Path(model.weights).expanduser()
     if not path.is_file():
         choices = ", ".join(["fit", "none", *_torchvision_weights(model)])
-        raise ValueError(f"model.weights={model.weights} is no file and not one of {choices}")
+        raise UserError(f"model.weights={model.weights} is neither a file nor one of {choices}")
     return path
 
 
 def _outputs(network: nn.Module, preprocessing: Preprocessing, device: torch.device) -> int:
-    """Number of classes that a network tells apart."""
+    """Number of output classes of a network."""
     with torch.inference_mode():
         logits = network(preprocessing.example().to(device))
     if not isinstance(logits, Tensor) or logits.ndim != 2:
-        raise ValueError("a classifier must give logits of shape (images, classes)")
+        raise UserError("a classifier must give logits of shape (images, classes)")
     return logits.shape[1]

@@ -2,23 +2,22 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from resilience.data.images import Dataset, Images, load_images
+from resilience.data.images import Images, load_images
 from resilience.data.preprocessing import Preprocessing
+from resilience.data.spec import Dataset
+from resilience.networks.spec import Model
 from resilience.networks.training import fitted_state
 from resilience.system.cache import cache_directory
-from resilience.system.hashing import digest
-
-if TYPE_CHECKING:
-    from resilience.networks.models import Model
+from resilience.system.errors import UserError
+from resilience.system.hashing import identity_digest
 
 
 def fitted_weights(
-    model: "Model",
+    model: Model,
     preprocessing: Preprocessing,
     network: nn.Module,
     dataset: Dataset,
@@ -29,13 +28,13 @@ def fitted_weights(
 
     Raises
     ------
-    ValueError
+    UserError
         If they are not in the cache and the model may not fit, or the dataset's images to fit on
         have other classes than those to test on.
     """
     images = load_images(dataset.to_fit(), preprocessing)
     if images.classes != classes:
-        raise ValueError(
+        raise UserError(
             f"dataset {dataset.name} has {classes} classes to test on and {images.classes} to fit "
             "on; dataset.images and dataset.fit must have the same"
         )
@@ -45,20 +44,20 @@ def fitted_weights(
     return fitted_state(path, network, images, preprocessing, model.recipe, device)
 
 
-def require_fitted(model: "Model", preprocessing: Preprocessing, dataset: Dataset) -> None:
+def require_fitted(model: Model, preprocessing: Preprocessing, dataset: Dataset) -> None:
     """Make sure that the cache has the weights of a model that are to be fitted.
 
     Raises
     ------
-    ValueError
-        If it has not; says how to bring them there.
+    UserError
+        If it lacks them; says how to provide them.
     """
     images = load_images(dataset.to_fit(), preprocessing)
     _require(_path(model, preprocessing, dataset, images), model)
 
 
-def _path(model: "Model", preprocessing: Preprocessing, dataset: Dataset, images: Images) -> Path:
-    key = digest(
+def _path(model: Model, preprocessing: Preprocessing, dataset: Dataset, images: Images) -> Path:
+    key = identity_digest(
         {
             "model": dict(model.parameters),
             "recipe": asdict(model.recipe),
@@ -69,9 +68,10 @@ def _path(model: "Model", preprocessing: Preprocessing, dataset: Dataset, images
     return cache_directory() / "fits" / f"{model.name}-{dataset.name}-{key[:16]}.safetensors"
 
 
-def _require(path: Path, model: "Model") -> None:
+def _require(path: Path, model: Model) -> None:
     if not path.exists():
-        raise ValueError(
-            f"{model.name} has no fitted weights in {path.parent}, and what runs on many machines "
-            "must not fit on each; first run python -m resilience.prepare with the same overrides"
+        raise UserError(
+            f"{model.name} has no fitted weights in {path.parent}, and a campaign on many machines "
+            "does not fit on each of them; "
+            "first run python -m resilience.prepare with the same overrides"
         )

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,36 +12,14 @@ from tqdm import tqdm
 
 from resilience.data.images import Images
 from resilience.data.preprocessing import Preprocessing
+from resilience.networks.spec import Recipe
 from resilience.system import signals
-from resilience.system.cache import load_tensors, made_once, save_tensors
+from resilience.system.cache import made_once
+from resilience.system.tensors import load_tensors, save_tensors
 
 log = logging.getLogger(__name__)
 
 _NORMALISATIONS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a network is trained: with one cycle of the learning rate.
-
-    Attributes
-    ----------
-    epochs, batch_size
-        Passes over the images, and images in each step.
-    learning_rate
-        At its highest, after three tenths of the steps.
-    optimizer
-        `adamw`, or `sgd` with Nesterov's momentum, for networks without normalisation.
-    """
-
-    epochs: int = 10
-    learning_rate: float = 0.002
-    batch_size: int = 16
-    optimizer: str = "adamw"
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in ("adamw", "sgd"):
-            raise ValueError(f"model.fit.optimizer must be adamw or sgd, got {self.optimizer!r}")
 
 
 def fitted_state(
@@ -77,8 +54,8 @@ def fit(
     """Train a network in place to classify images.
 
     Images are shifted at random by up to an eighth of their size. Dropout stays off: there are
-    too few steps for it to help. Networks without normalisation start from weights drawn by He's
-    rule, without which nothing reaches the last of many layers, and have their gradients clipped.
+    too few steps for it to help. Networks without normalisation start from He initialisation,
+    without which no signal reaches the last of many layers, and have their gradients clipped.
     """
     started = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -114,7 +91,7 @@ def fit(
 
 
 def _initialise(network: nn.Module) -> None:
-    """Weights by He's rule, biases at zero."""
+    """He initialisation of weights, biases at zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -4,17 +4,23 @@ import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
 from resilience.config.user_errors import USER_ERRORS, one_line
-from resilience.data.images import Dataset, Images, choose_images
-from resilience.faults.layers import Layer
-from resilience.networks.models import Model, choose_preprocessing, load_classifier, resolve_device
+from resilience.data.images import Images, choose_images
+from resilience.data.preprocessing import Preprocessing
+from resilience.data.spec import Dataset
+from resilience.faults.population.layers import Layer
+from resilience.inference.allocator import keep_freed_memory
+from resilience.networks.models import choose_preprocessing, load_classifier, resolve_device
+from resilience.networks.spec import Model
+from resilience.system.errors import UserError
+from resilience.trials.samples import ImageSamples
 from resilience.trials.settings import Settings
-from resilience.trials.workload import Subject
+from resilience.trials.workload import Origin, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ def measure_apart(model: Model, dataset: Dataset, settings: Settings) -> Measure
 
     Raises
     ------
-    ValueError
+    UserError
         As `measure` does, and if the process was killed.
     """
     spawned = multiprocessing.get_context("spawn")
@@ -58,7 +64,7 @@ def measure_apart(model: Model, dataset: Dataset, settings: Settings) -> Measure
         try:
             return executor.submit(_measure_or_say, model, dataset, settings).result()
         except BrokenProcessPool as error:
-            raise ValueError(
+            raise UserError(
                 f"the process that measured {model.name} was killed, as for want of memory; "
                 "try a smaller batch_size"
             ) from error
@@ -67,8 +73,8 @@ def measure_apart(model: Model, dataset: Dataset, settings: Settings) -> Measure
 def _measure_or_say(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
     try:
         return measure(model, dataset, settings)
-    except USER_ERRORS as error:  # what caused it would not come along to the other process
-        raise ValueError(one_line(error)) from error
+    except USER_ERRORS as error:  # its cause could not be sent to the other process
+        raise UserError(one_line(error)) from error
 
 
 def measure(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
@@ -76,36 +82,48 @@ def measure(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
 
     Raises
     ------
-    ValueError
+    UserError
         If something that the user asked for does not exist or does not go together.
     """
     chosen, classes = choose_images(dataset.source(), dataset)
     preprocessing = choose_preprocessing(model, dataset)
     fresh = replace(model, weights="none", preprocessing=preprocessing)
     classifier = load_classifier(fresh, dataset, classes, resolve_device(settings.device))
-    side = preprocessing.crop
-    one = Images(torch.zeros(1, 3, side, side, dtype=torch.uint8), torch.zeros(1), classes, "")
-    subject = Subject(fresh, classifier, one, settings)
-    shape = (min(subject.batch_size, len(chosen)), 3, side, side)
-    pixels = torch.randint(0, 256, shape, dtype=torch.uint8)
+    origin = Origin(
+        model.name,
+        classifier.weights_sha256,
+        fresh.parameters["network"],
+        asdict(preprocessing),
+    )
+    keep_freed_memory()
+    workload = Workload(classifier.network, _noise(1, preprocessing), settings, origin)
+    batch = _noise(min(workload.batch_size, len(chosen)), preprocessing)
     for _ in range(2):  # the first batch of a process takes longer than any other
         started = time.perf_counter()
-        subject.evaluate(pixels)
+        workload.evaluate(batch)
         seconds = time.perf_counter() - started
-    of_images = pixels[0].numel() * (len(chosen) - len(pixels))
+    of_images = 3 * preprocessing.crop**2 * (len(chosen) - len(batch))
     return Measurement(
-        layers=subject.layers,
+        layers=workload.population.layers,
         images=len(chosen),
-        seconds=seconds * len(chosen) / len(pixels),
+        seconds=seconds * len(chosen) / len(batch),
         memory=_peak(classifier.device, of_images),
         device=str(classifier.device),
-        batch_size=subject.batch_size,
-        threads=subject.threads,
+        batch_size=workload.batch_size,
+        threads=workload.threads,
     )
 
 
+def _noise(images: int, preprocessing: Preprocessing) -> ImageSamples:
+    """Images of noise, as a network is given them."""
+    shape = (images, 3, preprocessing.crop, preprocessing.crop)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8)
+    labels = torch.zeros(images, dtype=torch.int64)
+    return ImageSamples(Images(pixels, labels, classes=1, sha256=""), preprocessing)
+
+
 def _peak(device: torch.device, more: int) -> int | None:
-    """Bytes at the peak so far, on the GPU, or of this process and so many more."""
+    """Bytes at the peak so far, on the GPU, or of this process and `more` beside."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")

@@ -14,23 +14,24 @@ from resilience.analysis.power.foresight import (
 )
 from resilience.analysis.power.sample_size import sample_size
 from resilience.analysis.tables.model import COUNTED_ROLES, ROLES
-from resilience.faults.formats import FORMATS
-from resilience.faults.sites import fault_count
+from resilience.faults.plan import fault_count
+from resilience.faults.population import Population
+from resilience.number_formats import FORMATS
 from resilience.planning.cost import Measurement
 from resilience.system.hashing import digest
-from resilience.trials.trial import Trial
+from resilience.trials.workloads import ConfiguredTrial
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One cell of a campaign's design: one of its trials, and how many they are."""
 
-    trial: Trial
+    trial: ConfiguredTrial
     replicas: int
 
     @property
-    def subject(self) -> str:
-        """What tells the model, images and way of evaluation from those of other cells."""
+    def workload(self) -> str:
+        """What identifies the model, images and settings that this cell runs on."""
         trial = self.trial
         parts = (dict(trial.model.parameters), dict(trial.dataset.parameters))
         return digest([*parts, asdict(trial.settings)])
@@ -141,7 +142,7 @@ def plan(
     Parameters
     ----------
     measurements
-        What one evaluation costs, by the cells' `subject`.
+        What one evaluation costs, by the cells' `workload`.
 
     Raises
     ------
@@ -149,7 +150,7 @@ def plan(
         If the trials of a cell would fail: a rate that gives no fault, sites without layers.
     """
     costs = tuple(_costs(cells, measurements))
-    exact = all(cell.trial.faults is not None for cell in cells)
+    exact = all("faults" in cell.trial.factors() for cell in cells)
     roles = COUNTED_ROLES if exact else ROLES
     rows = _observations(cells, roles)
     return Plan(
@@ -170,8 +171,8 @@ def _alike(cells: Sequence[Cell]) -> list[list[Cell]]:
     """Cells by what their faults are drawn from: model and images, sites and their options."""
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
-        sites = cell.trial.sites
-        key = digest([cell.subject, sites.name, dict(sites.options)])
+        plan = cell.trial.plan
+        key = digest([cell.workload, plan.factors()["sites"], plan.options()["sites"]])
         groups.setdefault(key, []).append(cell)
     return list(groups.values())
 
@@ -182,20 +183,21 @@ def _faults(
     def sample(possible: int) -> int:
         return sample_size(possible, proportion.margin, proportion.confidence)
 
-    trial, measured = alike[0].trial, measurements[alike[0].subject]
-    population = trial.sites.use.population(measured.layers)
+    trial, measured = alike[0].trial, measurements[alike[0].workload]
+    population = trial.plan.population(Population(measured.layers))
     weights = all(layer.part == "weights" for layer in population.layers)
     # int8 holds weights only.
     held = trial.settings.format if weights or trial.settings.format != "int8" else "float32"
     bits = FORMATS[held].width
-    rates = sorted({cell.trial.frate for cell in alike if cell.trial.frate is not None})
-    exact = sorted({cell.trial.faults for cell in alike if cell.trial.faults is not None})
+    factors = [cell.trial.factors() for cell in alike]
+    rates = sorted({each["frate"] for each in factors if each["frate"] is not None})
+    exact = sorted({each["faults"] for each in factors if "faults" in each})
     counts: dict[float | str, int] = {rate: fault_count(rate, population) for rate in rates}
     counts |= {f"faults={number}": number for number in exact}
     return FaultPlan(
         model=trial.model.name,
         dataset=trial.dataset.name,
-        sites=trial.sites.name,
+        sites=trial.plan.factors()["sites"],
         population=population.size,
         weight_bits=bits,
         counts=counts,
@@ -209,11 +211,11 @@ def _faults(
 
 
 def _costs(cells: Sequence[Cell], measurements: Mapping[str, Measurement]) -> Iterator[CostPlan]:
-    for subject, measured in measurements.items():
-        here = [cell for cell in cells if cell.subject == subject]
+    for workload, measured in measurements.items():
+        here = [cell for cell in cells if cell.workload == workload]
         trial = here[0].trial
         trials = sum(cell.replicas for cell in here)
-        draws = sum(cell.replicas * cell.trial.draws for cell in here)
+        draws = sum(cell.replicas * cell.trial.plan.draws for cell in here)
         yield CostPlan(
             model=trial.model.name,
             dataset=trial.dataset.name,
@@ -233,7 +235,7 @@ def _observations(cells: Sequence[Cell], roles: Sequence[str]) -> pd.DataFrame:
     rows = [
         {name: cell.trial.factors()[name] for name in roles}
         for cell in cells
-        if cell.trial.frate or cell.trial.faults
+        if cell.trial.factors()["frate"] or "faults" in cell.trial.factors()
         for _ in range(cell.replicas)
     ]
     return pd.DataFrame(rows, columns=list(roles))

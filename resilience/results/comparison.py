@@ -1,4 +1,4 @@
-"""Whether a trial that was run again gave what its result says."""
+"""Whether a trial that was run again gives what its result says."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ CROSS_ENTROPY_TOLERANCE = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that is not what it was."""
+    """Something that differs from what it was."""
 
     what: str
     was: object
@@ -27,19 +27,19 @@ class Difference:
 
 
 def machine_differences(was: Result, now: Result) -> list[Difference]:
-    """What is another than where the trial was run, of all that may change the last digits."""
+    """How this machine differs from that of the trial, in what may change the last digits."""
     return _differences(_machine(was), _machine(now))
 
 
-def subject_differences(was: Result, now: Result) -> list[Difference]:
-    """Weights and images that are others; then nothing else can be expected to agree."""
+def workload_differences(was: Result, now: Result) -> list[Difference]:
+    """Weights and images that differ; then nothing else can be expected to agree."""
     names = ("weights_sha256", "images_sha256")
     before, after = ({name: r.provenance[name] for name in names} for r in (was, now))
     return _differences(before, after)
 
 
 def setting_differences(was: Result, now: Result) -> list[Difference]:
-    """Factors and options that are others, of those that the result speaks of."""
+    """Factors and options that differ, of those that the result records."""
     before, after = (
         {"trial": r.trial, "parameters": r.parameters}
         | {name: r.provenance[name] for name in ("batch_size", "preprocessing")}
@@ -49,7 +49,7 @@ def setting_differences(was: Result, now: Result) -> list[Difference]:
 
 
 def fault_differences(was: Result, was_csv: str, now: Result, now_csv: str) -> list[Difference]:
-    """Faults that are others: what the result says of them, and its `faults.csv` line by line."""
+    """Faults that differ: what the result says of them, and its `faults.csv` line by line."""
     sha256 = hashlib.sha256(now_csv.encode()).hexdigest()
     lines = zip_longest(was_csv.splitlines(), now_csv.splitlines())
     return [
@@ -63,7 +63,7 @@ def fault_differences(was: Result, was_csv: str, now: Result, now_csv: str) -> l
 
 
 def figure_differences(was: Result, now: Result, exact: bool) -> list[Difference]:
-    """Figures that are others.
+    """Figures that differ.
 
     Parameters
     ----------

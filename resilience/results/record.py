@@ -8,22 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from resilience.system.atomic import replacing
+from resilience.system.errors import UserError
+from resilience.system.former_names import in_present_names
 from resilience.system.hashing import digest
 
 SCHEMA = 1
 RESULT_FILE = "result.json"
 FAULTS_FILE = "faults.csv"
 FAILURE_FILE = "failure.json"
-"""What a trial leaves that has no result, because it failed."""
+"""What a failed trial leaves in place of a result."""
 
 
-class DamagedResultError(ValueError):
-    """A result file that is not what a trial wrote."""
+class DamagedResultError(UserError):
+    """A result file that differs from what a trial wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one trial was, and what it found; the sections of `result.json`.
+    """What one trial was, and what it found: the sections of `result.json`.
 
     Attributes
     ----------
@@ -82,18 +84,18 @@ def write_result(directory: Path, result: Result, faults_csv: str) -> None:
         path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_result(path: Path, proved: bool = True) -> Result:
+def read_result(path: Path, verified: bool = True) -> Result:
     """Read a `result.json`.
 
     Parameters
     ----------
-    proved
+    verified
         Whether it has to agree with its own sha256.
 
     Raises
     ------
     DamagedResultError
-        If it is no JSON, of another schema, or not proved.
+        If it is no JSON, of another schema, or does not agree with its sha256.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -102,22 +104,22 @@ def read_result(path: Path, proved: bool = True) -> Result:
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise DamagedResultError(f"{path} is not a result of schema {SCHEMA}")
     claimed = document.pop("sha256", None)
-    if proved and claimed != digest(document):
+    if verified and claimed != digest(document):
         raise DamagedResultError(f"{path} does not agree with its own sha256")
     del document["schema"]
     try:
-        return Result(**document)
+        return Result(**in_present_names(document))
     except TypeError as error:
         raise DamagedResultError(f"{path} lacks a part, or has a strange one: {error}") from error
 
 
 def read_whole_result(path: Path) -> Result:
-    """Read a `result.json`, and prove that the `faults.csv` beside it is the trial's.
+    """Read a `result.json`, and verify that the `faults.csv` beside it is the trial's.
 
     Raises
     ------
     DamagedResultError
-        If either is not what the trial wrote, or not there.
+        If either is missing, or differs from what the trial wrote.
     """
     result = read_result(path)
     faults = path.with_name(FAULTS_FILE)

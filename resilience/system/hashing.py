@@ -4,6 +4,8 @@ import hashlib
 import json
 from typing import Any
 
+from resilience.system.former_names import in_first_names
+
 
 def canonical_json(value: Any) -> str:
     """JSON text that is the same for equal values: sorted keys, no spaces, ASCII, no NaN.
@@ -11,7 +13,7 @@ def canonical_json(value: Any) -> str:
     Raises
     ------
     ValueError
-        For NaN and infinities, which JSON has no words for.
+        For NaN and infinities, which JSON cannot express.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -19,3 +21,12 @@ def canonical_json(value: Any) -> str:
 def digest(value: Any) -> str:
     """sha256 of a value's canonical JSON, 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def identity_digest(value: Any) -> str:
+    """sha256 of what identifies something: a trial, a fit, a golden run.
+
+    Parts of the program are called by the names under which they were first recorded, so that
+    moving one changes neither a fingerprint nor the key of a cached file.
+    """
+    return digest(in_first_names(value))

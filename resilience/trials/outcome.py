@@ -1,4 +1,4 @@
-"""One draw of faults: what was struck, and what it did to the network."""
+"""What draws of faults did to a network, as results record it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,65 +7,59 @@ from typing import Any
 
 import torch
 
-from resilience.faults.formats import raw_bits
-from resilience.faults.injection import Faults
-from resilience.faults.layers import Layer
-from resilience.metrics import Accuracy, Outcome
+from resilience.faults.draw import LayerFaults
+from resilience.faults.memory import raw_bits
+from resilience.faults.population import Layer
+from resilience.metrics import Outcome
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Draw:
+class DrawOutcome:
     """One draw of faults, and what it did.
 
     Attributes
     ----------
     by_layer
         Number of faults of each struck layer.
-    struck
+    faults
         All of them, element by element.
     """
 
     by_layer: Mapping[str, int]
-    struck: tuple[Faults, ...]
-    accuracy: Accuracy
+    faults: tuple[LayerFaults, ...]
     outcome: Outcome
 
     @property
-    def figures(self) -> dict[str, Any]:
-        """What the result says of the corrupted network."""
-        return asdict(self.accuracy) | asdict(self.outcome)
-
-    @property
     def without_effect(self) -> int | None:
-        """Number of elements that are what they were; None where faults are not of bits."""
-        if not self.struck or any(fault.bits is None for fault in self.struck):
+        """Number of elements that kept their value; None where faults are not of bits."""
+        if not self.faults or any(faults.bits is None for faults in self.faults):
             return None
         return sum(
-            int((raw_bits(fault.before) == raw_bits(fault.after)).sum()) for fault in self.struck
+            int((raw_bits(faults.before) == raw_bits(faults.after)).sum()) for faults in self.faults
         )
 
     def summary(self, number: int) -> dict[str, Any]:
-        """What the result lists of this draw."""
+        """The entry of this draw in the result."""
         return {
             "draw": number,
             "layer": next(iter(self.by_layer)) if len(self.by_layer) == 1 else None,
             "bit": self._bit(),
             "faults": sum(self.by_layer.values()),
-            **self.figures,
+            **asdict(self.outcome),
         }
 
     def _bit(self) -> int | None:
         """The only bit that was struck, if there is just one."""
-        masks = [fault.bits for fault in self.struck if fault.bits is not None]
-        if not masks or len(masks) < len(self.struck):
+        masks = [faults.bits for faults in self.faults if faults.bits is not None]
+        if not masks or len(masks) < len(self.faults):
             return None
         distinct = list(set(torch.cat(masks).tolist()))
         single = len(distinct) == 1 and distinct[0].bit_count() == 1
         return distinct[0].bit_length() - 1 if single else None
 
 
-def faults_of(draws: Sequence[Draw], layers: Sequence[Layer]) -> dict[str, Any]:
-    """What the result says of the faults of all draws together, in the order of the layers."""
+def fault_counts(draws: Sequence[DrawOutcome], layers: Sequence[Layer]) -> dict[str, Any]:
+    """The counts of all draws' faults in the result, in the order of the layers."""
     counts = {
         layer.name: sum(draw.by_layer.get(layer.name, 0) for draw in draws) for layer in layers
     }
@@ -79,11 +73,11 @@ def faults_of(draws: Sequence[Draw], layers: Sequence[Layer]) -> dict[str, Any]:
     }
 
 
-def mean_figures(draws: Sequence[Draw]) -> dict[str, Any]:
-    """Figures of the corrupted network, averaged over draws that have them."""
-    if len(draws) == 1:
-        return draws[0].figures
-    figures = [draw.figures for draw in draws]
+def mean_figures(draws: Sequence[DrawOutcome]) -> dict[str, Any]:
+    """Figures of the corrupted network, averaged over the draws that have them."""
+    figures = [asdict(draw.outcome) for draw in draws]
+    if len(figures) == 1:
+        return figures[0]
     return {name: _mean([each[name] for each in figures]) for name in figures[0]} | {
         "images": figures[0]["images"]
     }

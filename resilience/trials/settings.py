@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-SUBJECTS_KEPT = 3
-"""Models and datasets that a process keeps loaded."""
+from resilience.number_formats import FORMATS
+from resilience.system.errors import UserError
+
+WORKLOADS_KEPT = 3
+"""Workloads that a process keeps loaded."""
 
 PRECISIONS = ("float32", "tf32", "bfloat16", "float16")
-FORMATS = ("float32", "float16", "bfloat16", "int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +51,19 @@ class Settings:
     def __post_init__(self) -> None:
         for name, choices in (("precision", PRECISIONS), ("format", FORMATS)):
             if (chosen := getattr(self, name)) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {chosen!r}")
+                raise UserError(f"{name} must be one of {', '.join(choices)}, got {chosen!r}")
         for name in ("batch_size", "threads"):
             if (number := getattr(self, name)) is not None and number < 1:
-                raise ValueError(f"{name} must be at least 1, got {number}")
+                raise UserError(f"{name} must be at least 1, got {number}")
         if self.prefix_memory < 0:
-            raise ValueError(f"prefix_memory must not be negative, got {self.prefix_memory}")
+            raise UserError(f"prefix_memory must not be negative, got {self.prefix_memory}")
 
     def storage(self) -> dict[str, str]:
-        """The format, of which results made in float32 do not speak."""
+        """The format, which results omit where it is float32."""
         return {} if self.format == "float32" else {"format": self.format}
 
     def arithmetic(self) -> dict[str, str | bool]:
-        """What of this the numbers depend on, beside batch size and kind of device."""
+        """The settings that numbers depend on, beside batch size and type of device."""
         return {
             "precision": self.precision,
             "optimise": self.optimise,

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from resilience.faults.activations import Stream, joined
 from resilience.faults.bit_perturbations import BitFlip
 from resilience.faults.formats import FORMATS
-from resilience.faults.layers import Layer
+from resilience.faults.population.layers import Layer
 from resilience.faults.memory import Storage
 from resilience.faults.perturbations import Constant, Gaussian, Random
 from resilience.faults.sampling import draw_faults
-from resilience.faults.sites import Duration, Layerwise, Structure, Uniform
-from resilience.faults.tracing import used_layers
+from resilience.faults.population.sites import Duration, Layerwise, Structure, Uniform
+from resilience.faults.population.tracing import used_layers
 from resilience.networks.models import Model
 from resilience.trials.trial import run_trial
 from resilience.trials.workload_cache import prepare

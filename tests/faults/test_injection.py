@@ -20,8 +20,8 @@ from resilience.faults.injection import (
 from resilience.faults.memory import Storage
 from resilience.faults.perturbations import Random
 from resilience.faults.sampling import draw_faults
-from resilience.faults.sites import Uniform
-from resilience.faults.tracing import used_layers
+from resilience.faults.population.sites import Uniform
+from resilience.faults.population.tracing import used_layers
 from tests.conftest import SmallNetwork
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]

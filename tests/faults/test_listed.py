@@ -12,7 +12,7 @@ from resilience.config.overrides import compose_trial
 from resilience.faults.bit_perturbations import BitFlip
 from resilience.faults.listed import read_list
 from resilience.faults.perturbations import Constant, Gaussian, Random
-from resilience.faults.sites import Uniform
+from resilience.faults.population.sites import Uniform
 from resilience.trials.component import Choice
 from resilience.trials.trial import Trial, run_trial
 from tests.faulty import faulty_trial

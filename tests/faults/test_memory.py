@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from resilience.faults.formats import FORMATS
-from resilience.faults.layers import layer_tensors
+from resilience.faults.population.layers import layer_tensors
 from resilience.faults.memory import Storage
-from resilience.faults.tracing import used_layers
+from resilience.faults.population.tracing import used_layers
 from tests.faulty import everything
 
 EXAMPLE = torch.zeros(1, 3, 8, 8)

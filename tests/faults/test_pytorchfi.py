@@ -19,9 +19,9 @@ from torchvision.models import resnet18
 from resilience.faults.activations import PassingFaults, Stream
 from resilience.faults.formats import FORMATS
 from resilience.faults.injection import Faults
-from resilience.faults.layers import Layer
+from resilience.faults.population.layers import Layer
 from resilience.faults.memory import values_at
-from resilience.faults.tracing import used_layers
+from resilience.faults.population.tracing import used_layers
 from resilience.inference.engine import Engine
 from tests.conftest import SmallNetwork
 

@@ -13,8 +13,8 @@ from scipy.stats import chisquare
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from resilience.faults.layers import PARTS, Layer, Targets
-from resilience.faults.sites import (
+from resilience.faults.population.layers import PARTS, Layer, Targets
+from resilience.faults.population.sites import (
     Layerwise,
     Paper,
     Population,
@@ -23,7 +23,7 @@ from resilience.faults.sites import (
     Uniform,
     fault_count,
 )
-from resilience.faults.tracing import used_layers as _used_layers
+from resilience.faults.population.tracing import used_layers as _used_layers
 from tests.faulty import everything
 
 

@@ -11,12 +11,12 @@ from torch import Tensor, fx, nn
 
 from resilience.data.sources import ImageNet
 from resilience.faults.injection import Faults, injected
-from resilience.faults.layers import layer_tensors
+from resilience.faults.population.layers import layer_tensors
 from resilience.faults.memory import Storage
 from resilience.faults.perturbations import Random, Zero
 from resilience.faults.sampling import draw_faults
-from resilience.faults.sites import Paper
-from resilience.faults.tracing import used_layers
+from resilience.faults.population.sites import Paper
+from resilience.faults.population.tracing import used_layers
 from resilience.inference.engine import Engine
 from resilience.inference.folding import ConvolutionNorm
 from tests.conftest import SmallNetwork

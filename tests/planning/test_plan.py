@@ -12,7 +12,7 @@ import torch
 
 from resilience.analysis.power.foresight import Wish
 from resilience.analysis.power.sample_size import sample_size
-from resilience.faults.layers import Layer
+from resilience.faults.population.layers import Layer
 from resilience.plan import cells, main
 from resilience.planning.cost import Measurement, measure
 from resilience.planning.plan import Cell, Plan, Proportion, plan

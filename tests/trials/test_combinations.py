@@ -6,9 +6,9 @@ import pytest
 
 from resilience.faults.bit_perturbations import BitFlip, StuckAt
 from resilience.faults.formats import FORMATS
-from resilience.faults.layers import PARTS, PASSING
+from resilience.faults.population.layers import PARTS, PASSING
 from resilience.faults.perturbations import Constant, Gaussian, Random, Scale, Sign, Zero
-from resilience.faults.sites import Duration, Layerwise, Paper, Structure, Uniform
+from resilience.faults.population.sites import Duration, Layerwise, Paper, Structure, Uniform
 from resilience.trials import workload_cache
 from resilience.trials.trial import run_trial
 from resilience.trials.workload_cache import check_all_weights

@@ -11,7 +11,7 @@ import pytest
 from resilience.faults import sampling
 from resilience.faults.bit_perturbations import BitFlip, StuckAt
 from resilience.faults.perturbations import Constant
-from resilience.faults.sites import Layerwise, Uniform
+from resilience.faults.population.sites import Layerwise, Uniform
 from resilience.trials.trial import Trial, run_trial
 from tests.faulty import faulty_trial
 

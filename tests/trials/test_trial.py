@@ -24,7 +24,7 @@ from resilience.data.preprocessing import Preprocessing
 from resilience.data.sources import ImageNet
 from resilience.faults.injection import RestorationError
 from resilience.faults.perturbations import Random, Zero
-from resilience.faults.sites import Layerwise, Paper, Uniform
+from resilience.faults.population.sites import Layerwise, Paper, Uniform
 from resilience.networks.models import Model, torchvision_network
 from resilience.trials import workload_cache
 from resilience.trials.settings import Settings

@@ -1,12 +1,14 @@
-"""Chunks of a sweep: trials that one worker makes, one after the other."""
+"""Chunks of a sweep: trials that one worker runs, one after the other."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from resilience.system.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One trial of a sweep: its number, and Hydra's overrides that make it."""
+    """One trial of a sweep: its number, and its Hydra overrides."""
 
     number: int
     overrides: tuple[str, ...]
@@ -26,7 +28,7 @@ def chunked(jobs: Sequence[Job], group: str | int) -> list[Chunk]:
 
     Raises
     ------
-    ValueError
+    UserError
         For any other group.
     """
     chunks: dict[Hashable, list[Job]] = {}
@@ -42,7 +44,7 @@ def _chunk_of(place: int, job: Job, group: str | int) -> Hashable:
         return tuple(part for part in job.overrides if _key(part).partition(".")[0] == "model")
     if isinstance(group, int) and group > 0:
         return place // group
-    raise ValueError(f"cluster.group must be cell, model or a number of trials, got {group!r}")
+    raise UserError(f"cluster.group must be cell, model or a number of trials, got {group!r}")
 
 
 def _key(override: str) -> str:

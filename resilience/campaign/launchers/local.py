@@ -12,9 +12,10 @@ import cloudpickle
 import joblib
 from hydra.core.utils import JobReturn
 
-from resilience.campaign.launchers import Cluster
 from resilience.campaign.launchers.chunks import Chunk
+from resilience.campaign.launchers.cluster import Cluster
 from resilience.campaign.launchers.work import Work, failed
+from resilience.system.errors import UserError
 
 _KILLED = "its worker process was killed; was there too little memory?"
 
@@ -28,7 +29,7 @@ class Local(Cluster):
     def run(self, work: Work, chunks: Sequence[Chunk]) -> Iterator[JobReturn]:
         """Give each worker the next chunk as soon as it is free."""
         if self.workers < 1:
-            raise ValueError(f"workers must be at least 1, got {self.workers}")
+            raise UserError(f"workers must be at least 1, got {self.workers}")
         if self.workers == 1:
             yield from work.run(job for chunk in chunks for job in chunk)
             return

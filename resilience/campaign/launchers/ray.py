@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from hydra.core.utils import JobReturn
 
-from resilience.campaign.launchers import Cluster
 from resilience.campaign.launchers.chunks import Chunk
+from resilience.campaign.launchers.cluster import Cluster
 from resilience.campaign.launchers.work import Work, failed
 from resilience.config.user_errors import one_line
+from resilience.system.errors import UserError
 
 _ENVIRONMENT = ("RESILIENCE_CACHE", "IMAGENET_ROOT", "PYTHONPATH")
 """Environment variables that trials depend on, and workers elsewhere do not inherit."""
@@ -40,7 +41,7 @@ class Ray(Cluster):
         try:
             import ray
         except ModuleNotFoundError as error:
-            raise ValueError("cluster=ray needs Ray: pip install -e '.[ray]'") from error
+            raise UserError("cluster=ray needs Ray: pip install -e '.[ray]'") from error
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         try:
             ray.init(
@@ -52,7 +53,7 @@ class Ray(Cluster):
             )
         except (ConnectionError, RuntimeError) as error:
             where = f"cluster.address={self.address}"
-            raise ValueError(f"no Ray at {where}: {one_line(error)}") from error
+            raise UserError(f"no Ray at {where}: {one_line(error)}") from error
         try:
             shared = ray.put(work)
             options = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": self.retries}

@@ -10,10 +10,11 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
-from resilience.campaign.launchers import Cluster
 from resilience.campaign.launchers.chunks import Chunk
+from resilience.campaign.launchers.cluster import Cluster
 from resilience.campaign.launchers.work import Work, failed
 from resilience.config.user_errors import one_line
+from resilience.system.errors import UserError
 
 log = logging.getLogger("resilience")
 
@@ -77,7 +78,7 @@ class Slurm(Cluster):
         try:
             import submitit
         except ModuleNotFoundError as error:
-            raise ValueError("cluster=slurm needs submitit: pip install -e '.[slurm]'") from error
+            raise UserError("cluster=slurm needs submitit: pip install -e '.[slurm]'") from error
         try:
             executor = submitit.AutoExecutor(
                 folder, cluster="slurm", slurm_max_num_timeout=self.requeues
@@ -99,7 +100,7 @@ class Slurm(Cluster):
                 array = chunks[start : start + _ARRAY_SIZE]
                 submitted |= dict(zip(executor.map_array(work, array), array, strict=True))
         except (RuntimeError, submitit.core.utils.FailedJobError) as error:
-            raise ValueError(f"SLURM takes no jobs: {one_line(error)}") from error
+            raise UserError(f"SLURM takes no jobs: {one_line(error)}") from error
         return submitted
 
 

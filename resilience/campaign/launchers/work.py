@@ -15,8 +15,9 @@ from omegaconf import DictConfig, open_dict
 
 import resilience.config.build  # noqa: F401 (registers what trials' directories are made from)
 from resilience.campaign.launchers.chunks import Chunk, Job
-from resilience.config.user_errors import USER_ERRORS, one_line
+from resilience.config.user_errors import one_line
 from resilience.results.record import RESULT_FILE, DamagedResultError, read_whole_result
+from resilience.system.errors import UserError
 
 log = logging.getLogger("resilience")
 
@@ -30,7 +31,7 @@ class Work:
     context, config, task, singletons
         What Hydra gives a launcher, and its state.
     directory
-        Which relative paths start from.
+        Base of relative paths.
     """
 
     context: HydraContext
@@ -40,7 +41,7 @@ class Work:
     directory: Path
 
     def __call__(self, chunk: Chunk) -> list[JobReturn]:
-        """Make the trials of a chunk in a process that knows nothing of the sweep yet."""
+        """Run the trials of a chunk in a process that knows nothing of the sweep yet."""
         os.chdir(self.directory)
         Singleton.set_state(dict(self.singletons))
         return list(self.run(chunk))
@@ -52,9 +53,9 @@ class Work:
         return DelayedSubmission(self, chunk)
 
     def run(self, jobs: Iterable[Job]) -> Iterator[JobReturn]:
-        """Make trials in this process, and say what became of each.
+        """Run trials in this process, and return the outcome of each.
 
-        Trials that have a whole result already, as after a requeue, are not made again.
+        Trials that have a whole result already, as after a requeue, are not run again.
         """
         setup_globals()
         for job in jobs:
@@ -69,7 +70,7 @@ class Work:
                 job_subdir_key="hydra.sweep.subdir",
             )
             yield _in_brief(job, done)
-        # What is logged from now on is not of the last trial.
+        # From now on, log messages do not belong to the last trial.
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
 
     def _unless_done(self, config: DictConfig) -> Any:
@@ -78,22 +79,19 @@ class Work:
             read_whole_result(result)
         except (FileNotFoundError, DamagedResultError):
             return self.task(config)
-        log.info("%s is there already", result)
+        log.info("%s exists already", result)
         return None
 
 
 def _in_brief(job: Job, done: JobReturn) -> JobReturn:
-    """What became of a trial, without its configuration and with an error that can be sent."""
+    """The outcome of a trial, without its configuration and with an error that can be sent."""
     if done.status == JobStatus.COMPLETED:
         return JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
-    error = done._return_value
-    if isinstance(error, USER_ERRORS):
-        return failed(job, one_line(error))
-    return failed(job, f"{type(error).__name__}: {one_line(error)}")
+    return failed(job, one_line(done._return_value))
 
 
 def failed(job: Job, reason: str) -> JobReturn:
-    """What became of a trial that has no result."""
+    """The outcome of a trial that has no result."""
     returned = JobReturn(overrides=job.overrides, status=JobStatus.FAILED)
-    returned.return_value = ValueError(reason)
+    returned.return_value = UserError(reason)
     return returned

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from resilience.campaign.launchers.local import Local
 from resilience.config.build import build_trial, trial_directory
-from resilience.config.overrides import compose_trial, subject_overrides
+from resilience.config.overrides import compose_trial, workload_overrides
 from resilience.networks.devices import gpu_of_worker
 from resilience.networks.models import load_classifier, resolve_device
 from resilience.system.cache import load_tensors, save_tensors
@@ -77,7 +77,7 @@ def test_workers_of_a_cluster_do_not_fit() -> None:
 def test_where_trials_run_changes_nothing_that_is_prepared() -> None:
     where = ["cluster=slurm", "cluster.gpus=1", "workers=2", "hydra/launcher=joblib"]
     model = ["model=vgg19", "+model.network.dropout=0", "dataset.limit=20"]
-    assert subject_overrides([*where, "hydra.launcher.n_jobs=2", *model]) == tuple(model)
+    assert workload_overrides([*where, "hydra.launcher.n_jobs=2", *model]) == tuple(model)
 
 
 def test_where_trials_run_does_not_move_their_directories() -> None:

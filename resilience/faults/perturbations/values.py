@@ -1,51 +1,57 @@
 """What a fault writes: rules that turn the values of struck elements into new ones.
 
-A perturbation is any callable `perturb(values, rng)`, or `perturb(values, weight, rng)`. It gets
-the values at the struck elements of one layer, float32, shape (elements,), that layer's whole
-untouched tensor (of activations and inputs: of one image), and a generator, and returns the new
-values, shape (elements,), which are rounded into the format of the memory.
+A perturbation is any callable `perturb(values, rng)`. It gets the values at the struck elements of
+one layer, float32, shape (elements,), and a generator, and returns the new values, shape
+(elements,), which are rounded into the format of the memory. One that needs the whole layer says so
+with an attribute `takes_weight = True` and is called as `perturb(values, weight, rng)`: `weight` is
+the layer's whole untouched tensor (of activations and inputs: that of one image).
 """
 
-import inspect
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from resilience.faults.bit_perturbations import BitPerturbation
-from resilience.faults.formats import Format
+from resilience.faults.memory import decode, encode
+from resilience.faults.perturbations.bits import BitPerturbation
+from resilience.number_formats import NumberFormat
+from resilience.system.errors import UserError
 
 
 class Perturbation(Protocol):
     """The rule that makes the value after a fault from the value before it."""
 
-    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+    def __call__(self, values: Tensor, rng: np.random.Generator, /) -> Tensor:
         """New values of one layer's struck elements, shape (elements,)."""
 
 
-AnyPerturbation = Perturbation | Callable[[Tensor, np.random.Generator], Tensor] | BitPerturbation
+class WholeTensorPerturbation(Protocol):
+    """A rule that depends on the whole layer beside the struck values."""
+
+    takes_weight: ClassVar[Literal[True]]
+
+    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator, /) -> Tensor:
+        """New values of one layer's struck elements, shape (elements,)."""
 
 
-class Striking:
-    """What a perturbation, of values or of bits, does to what memory holds.
+AnyPerturbation = Perturbation | WholeTensorPerturbation | BitPerturbation
 
-    Made once for many layers, as asking a callable what it takes costs more than calling it.
-    """
+
+class Strike:
+    """What a perturbation, of values or of bits, does to what memory holds."""
 
     def __init__(self, perturb: AnyPerturbation) -> None:
         self._perturb: Any = perturb
-        self._of_bits = isinstance(perturb, BitPerturbation)
-        self._takes_three = not self._of_bits and _takes_three(perturb)
+        self._takes_weight = getattr(perturb, "takes_weight", False) is True
 
     def __call__(
         self,
         codes: Tensor,
         scale: Tensor | None,
-        format: Format,
+        format: NumberFormat,
         whole: Tensor,
         rng: np.random.Generator,
     ) -> tuple[Tensor, Tensor | None]:
@@ -54,7 +60,7 @@ class Striking:
         Parameters
         ----------
         codes
-            What it holds before, of the format's type, shape (elements,).
+            What memory holds before, of the format's type, shape (elements,).
         scale
             Of each code, in formats that have one.
         whole
@@ -62,38 +68,26 @@ class Striking:
 
         Raises
         ------
-        ValueError
+        UserError
             If a rule does not give one value for each element, or one that the format lacks.
         """
-        if self._of_bits:
-            struck: tuple[Tensor, Tensor] = self._perturb.strike(codes, format, rng)
-            return struck
-        values = format.decode(codes, scale).clone()
-        given = (values, whole, rng) if self._takes_three else (values, rng)
+        if isinstance(self._perturb, BitPerturbation):
+            return self._perturb.strike(codes, format, rng)
+        values = decode(codes, scale).clone()
+        given = (values, whole, rng) if self._takes_weight else (values, rng)
         new = torch.as_tensor(self._perturb(*given))
         if new.shape != codes.shape:
-            raise ValueError(
+            raise UserError(
                 f"the perturbation gave values of shape {tuple(new.shape)} for {len(codes)} faults"
             )
-        return format.encode(new.to(torch.float32), scale), None
-
-
-def _takes_three(perturb: object) -> bool:
-    """Whether a perturbation wants the whole tensor too."""
-    try:
-        parameters = inspect.signature(perturb).parameters.values()  # type: ignore[arg-type]
-    except ValueError:  # of something built in
-        return False
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    wanted = [p for p in parameters if p.kind in positional and p.default is p.empty]
-    return len(wanted) >= 3
+        return encode(new.to(torch.float32), format, scale), None
 
 
 @dataclass(frozen=True, slots=True)
 class Zero:
     """Write 0."""
 
-    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+    def __call__(self, values: Tensor, rng: np.random.Generator) -> Tensor:
         """Zeros, shape (elements,)."""
         return torch.zeros_like(values)
 
@@ -110,7 +104,7 @@ class Constant:
 
     value: float = 1.0
 
-    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+    def __call__(self, values: Tensor, rng: np.random.Generator) -> Tensor:
         """The value, shape (elements,)."""
         # NaNs have many bits, and those of YAML's are not those of the command line's.
         return torch.full_like(values, math.nan if math.isnan(self.value) else self.value)
@@ -120,7 +114,7 @@ class Constant:
 class Sign:
     """Change the sign."""
 
-    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+    def __call__(self, values: Tensor, rng: np.random.Generator) -> Tensor:
         """The values with the other sign, shape (elements,)."""
         return -values
 
@@ -131,7 +125,7 @@ class Scale:
 
     factor: float = 2.0
 
-    def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
+    def __call__(self, values: Tensor, rng: np.random.Generator) -> Tensor:
         """The values times the factor, shape (elements,)."""
         return values * self.factor
 
@@ -148,12 +142,14 @@ class Gaussian:
         Whether `sd` is in units of the standard deviation of the struck layer before any fault.
     """
 
+    takes_weight: ClassVar[Literal[True]] = True
+
     sd: float = 1.0
     relative: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.sd) and self.sd >= 0):
-            raise ValueError(f"perturb.sd must be finite and not negative, got {self.sd}")
+            raise UserError(f"perturb.sd must be finite and not negative, got {self.sd}")
 
     def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
         """The values and N(0, sd), shape (elements,)."""
@@ -176,15 +172,17 @@ class Random:
         the struck layer before any fault.
     """
 
+    takes_weight: ClassVar[Literal[True]] = True
+
     low: float = -1.0
     high: float = 1.0
     span: str = "fixed"
 
     def __post_init__(self) -> None:
         if self.span not in ("fixed", "layer"):
-            raise ValueError(f"perturb.span must be fixed or layer, got {self.span!r}")
+            raise UserError(f"perturb.span must be fixed or layer, got {self.span!r}")
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
-            raise ValueError(
+            raise UserError(
                 f"perturb.low and perturb.high must be finite and in this order, "
                 f"got {self.low} and {self.high}"
             )

@@ -2,13 +2,16 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from resilience.faults.formats import Bits, Format, raw_bits
+from resilience.faults.memory import raw_bits
+from resilience.number_formats import Bits, NumberFormat
+from resilience.system.errors import UserError
 
 _ONE = np.int64(1)
 
@@ -20,9 +23,9 @@ class BitPerturbation(ABC):
     Attributes
     ----------
     bits
-        Which may be struck: numbers, ranges or fields, see `resilience.faults.formats.Bits`.
+        Which may be struck: numbers, ranges or fields, see `resilience.number_formats.Bits`.
     count
-        How many of them, distinct, in each element; drawn evenly.
+        Number of distinct bits struck in each element; drawn evenly.
     adjacent
         Whether they are neighbours: a burst.
     """
@@ -35,12 +38,12 @@ class BitPerturbation(ABC):
         if not isinstance(self.bits, int | str):
             object.__setattr__(self, "bits", tuple(self.bits))
         if not isinstance(self.count, int) or self.count < 1:
-            raise ValueError(
+            raise UserError(
                 f"perturb.count must be at least 1 bit, and a whole number, got {self.count}"
             )
 
     def strike(
-        self, codes: Tensor, format: Format, rng: np.random.Generator
+        self, codes: Tensor, format: NumberFormat, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
         """What memory holds afterwards, and the bits that were struck as masks, int64.
 
@@ -51,8 +54,8 @@ class BitPerturbation(ABC):
 
         Raises
         ------
-        ValueError
-            If the format has not these bits, or not so many of them.
+        UserError
+            If the format lacks these bits, or has fewer than `count` of them.
         """
         mask = torch.from_numpy(self._masks(len(codes), format, rng))
         bits = raw_bits(codes)
@@ -62,19 +65,21 @@ class BitPerturbation(ABC):
     def written(self, bits: Tensor, mask: Tensor) -> Tensor:
         """Raw bits of elements after their faults, shape (elements,), same integer type."""
 
-    def _masks(self, elements: int, format: Format, rng: np.random.Generator) -> NDArray[np.int64]:
+    def _masks(
+        self, elements: int, format: NumberFormat, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
         positions = format.positions(self.bits)
         if self.count > len(positions):
-            raise ValueError(
+            raise UserError(
                 f"perturb.count={self.count} bits are more than the {len(positions)} that "
                 f"perturb.bits={self.bits} means in {format.name}"
             )
         if self.adjacent:
-            # Positions are distinct and sorted: so far apart and so many means that none lacks.
+            # Positions are distinct and sorted: a run of this length has no gap.
             whole = positions[self.count - 1 :] - positions[: len(positions) - self.count + 1]
             starts = positions[: len(whole)][whole == self.count - 1]
             if not len(starts):
-                raise ValueError(
+                raise UserError(
                     f"perturb.bits={self.bits} has no {self.count} adjacent bits in {format.name}"
                 )
             first = starts[rng.integers(len(starts), size=elements)]
@@ -90,13 +95,13 @@ class BitFlip(BitPerturbation):
     """Flip bits."""
 
     def written(self, bits: Tensor, mask: Tensor) -> Tensor:
-        """Bits of the mask are the other way."""
+        """The bits of the mask are inverted."""
         return bits ^ mask
 
 
 @dataclass(frozen=True, slots=True)
 class StuckAt(BitPerturbation):
-    """Hold bits at a value; one that has it already is a fault without effect.
+    """Hold bits at a value; a bit that already has it is a fault without effect.
 
     Attributes
     ----------
@@ -104,19 +109,21 @@ class StuckAt(BitPerturbation):
         0 or 1.
     """
 
+    name: ClassVar[str] = "stuck_at"
+
     value: int = 0
 
     def __post_init__(self) -> None:
         BitPerturbation.__post_init__(self)
         if self.value not in (0, 1):
-            raise ValueError(f"perturb.value must be 0 or 1, got {self.value}")
+            raise UserError(f"perturb.value must be 0 or 1, got {self.value}")
 
     def written(self, bits: Tensor, mask: Tensor) -> Tensor:
-        """Bits of the mask are the value."""
+        """The bits of the mask have the value."""
         return bits | mask if self.value else bits & ~mask
 
 
 def _mask(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Masks of the bits with these numbers, which stand in rows, shape (elements,)."""
+    """Masks of the bits whose numbers are in each row, shape (elements,)."""
     masks: NDArray[np.int64] = np.left_shift(_ONE, numbers).sum(1)
     return masks

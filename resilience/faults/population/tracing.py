@@ -1,8 +1,9 @@
-"""Recording a forward pass: what a network really uses, and what its layers give."""
+"""Tracing a forward pass: which tensors a network really uses, and its layers' outputs."""
 
 import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from resilience.faults.layers import PARTS, Kind, Layer, Part, layer_tensors
+from resilience.faults.population.layers import PARTS, Kind, Layer, Part, Population, layer_tensors
+from resilience.system.errors import UserError
 
 _CONVOLUTIONS = {
     F.conv1d,
@@ -42,32 +44,86 @@ _SIGNATURES: dict[Any, inspect.Signature] = {
 
 
 def output_name(weights: str, call: int) -> str:
-    """Name of what a layer gives when it is used for the first, second, ... time."""
+    """Name of a layer's output when it is used for the first, second, ... time."""
     return f"{weights}.output" if call == 1 else f"{weights}.output#{call}"
+
+
+def find_layers(network: nn.Module, example: Tensor) -> Population:
+    """Find everything that faults may strike in a network, by tracing one forward pass.
+
+    Only what that pass uses counts. The network is traced in evaluation mode, so that heads for
+    training only do not run, and is left exactly as it was.
+
+    Parameters
+    ----------
+    example
+        An input of the network, shape (images, ...); its first image is used.
+
+    Raises
+    ------
+    UserError
+        If the example is not a tensor, or if a layer's weight is computed from other tensors, so
+        that it is stored nowhere.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import resilience as rs
+    >>> network = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> population = rs.find_layers(network, torch.zeros(1, 4))
+    >>> [(layer.name, layer.size) for layer in population if layer.part == "weights"]
+    [('0', 12), ('2', 6)]
+    """
+    if not isinstance(example, Tensor) or example.dim() < 1 or not len(example):
+        raise UserError(
+            "find_layers needs an example input of the network: a tensor of shape (images, ...)"
+        )
+    with undisturbed(network), torch.no_grad():
+        network.eval()
+        layers = used_layers(network, example[:1])
+    tensors = {name: tensor.detach() for name, tensor in layer_tensors(network).items()}
+    return Population(layers, tensors)
+
+
+@contextmanager
+def undisturbed(network: nn.Module) -> Iterator[None]:
+    """Put a network's modes, its buffers and torch's random state back at the end of a block."""
+    modes = {module: module.training for module in network.modules()}
+    buffers = [(buffer, buffer.detach().clone()) for buffer in network.buffers()]
+    device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
 
 
 def used_layers(network: nn.Module, example: Tensor) -> tuple[Layer, ...]:
     """Every tensor that one forward pass really uses, part by part in order of first use.
 
     Weights, biases and activations of convolutions, linear layers and attention; scale, shift and
-    running statistics of normalisations; the input. Biases that are computed from others are
-    stored nowhere and left out.
+    running statistics of normalisations; the input. Biases that are computed from other tensors
+    are stored nowhere and left out.
 
     Parameters
     ----------
     network
-        In evaluation mode, so that heads for training only do not run and do not count.
+        In evaluation mode.
     example
-        An input of the network, shape (1, channels, height, width).
+        An input of the network, shape (1, ...).
 
     Raises
     ------
-    ValueError
-        If a layer's weight is computed from others, so that it is stored nowhere.
+    UserError
+        If a layer's weight is computed from other tensors, so that it is stored nowhere.
     """
     recorder = _Recorder({id(tensor): name for name, tensor in layer_tensors(network).items()})
     fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # it bypasses the functions recorded here
+    torch.backends.mha.set_fastpath_enabled(False)  # it bypasses the functions traced here
     try:
         with torch.no_grad(), recorder:
             network(example)
@@ -79,7 +135,7 @@ def used_layers(network: nn.Module, example: Tensor) -> tuple[Layer, ...]:
 
 
 class OutputTap(TorchFunctionMode):
-    """Shows what every convolution, linear layer and attention gives, as soon as it is computed.
+    """Shows the output of every convolution, linear layer and attention as it is computed.
 
     Parameters
     ----------
@@ -91,6 +147,10 @@ class OutputTap(TorchFunctionMode):
         super().__init__()
         self._names = names
         self._calls: Counter[str] = Counter()
+
+    def begin_pass(self) -> None:
+        """Count the uses of each layer from the first one again."""
+        self._calls.clear()
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -105,7 +165,7 @@ class OutputTap(TorchFunctionMode):
         return given
 
     def show(self, name: str, output: Tensor) -> None:
-        """Take note of a layer's output, images first; what is changed in it stays changed."""
+        """Take note of a layer's output, images first; changes made to it in place persist."""
         raise NotImplementedError
 
 
@@ -138,10 +198,10 @@ class _Recorder(OutputTap):
             name = self._names[id(tensor)]
             self.layers[id(tensor)] = Layer(name, kind, tuple(tensor.shape), part)
         elif part == "weights":
-            raise ValueError(
-                f"a {kind} layer uses a weight of shape {tuple(tensor.shape)} that is no parameter "
-                "of the network but computed from others, as by weight normalisation; "
-                "replace it by a plain parameter first"
+            raise UserError(
+                f"a {kind} layer uses a weight of shape {tuple(tensor.shape)} that is not a "
+                "parameter of the network but computed from other tensors, as by weight "
+                "normalisation; replace it by a plain parameter first"
             )
 
 
