@@ -31,8 +31,9 @@ from measuring import (
 from torch.utils.flop_counter import FlopCounterMode
 
 from resilience.faults.perturbations import Random
-from resilience.faults.sampling import draw_faults
-from resilience.faults.population.sites import Population, Uniform
+from resilience.faults.sampling import sample
+from resilience.faults.population.layers import Population
+from resilience.faults.population.sites import Uniform
 from resilience.trials.workload import Subject
 from resilience.trials.workload_cache import prepare
 

@@ -1,8 +1,12 @@
-"""The entry point: compose a configuration, run one trial or a sweep of them, save results."""
+"""The entry point: compose a configuration, run one trial or a sweep of them, save results.
+
+`resilience` is the same program; `resilience analyze` is `python -m resilience.analyze`, and so on.
+"""
 
 import logging
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import hydra
@@ -22,6 +26,9 @@ from resilience.system import signals
 from resilience.system.atomic import remove_unfinished
 
 log = logging.getLogger("resilience")
+
+COMMANDS = ("analyze", "plan", "prepare", "replay", "status")
+"""Commands beside the program itself, each a module with a `main`."""
 
 
 @hydra.main(config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME, version_base="1.3")
@@ -56,7 +63,14 @@ def _run(config: DictConfig, directory: Path, campaign: Path | None = None) -> N
 
 
 def main() -> None:
-    """Run the program; what a user did wrong ends it with one line and status 1."""
+    """Run the program, or the command that its first argument names."""
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        sys.exit(import_module(f"resilience.{sys.argv[1]}").main(sys.argv[2:]))
+    _run_program()
+
+
+def _run_program() -> None:
+    """Run a trial or a sweep; a user's error ends it with one line and status 1."""
     # So that Hydra lets errors out, instead of printing them and their stack itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     logging.raiseExceptions = False  # a full disk needs no stack for each line that is not logged

@@ -53,8 +53,8 @@ def plan_campaign(options: argparse.Namespace) -> "Plan":
     return plan(design, measurements, wish, Proportion(options.margin, options.confidence))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
     parser = _parser()
     options = parser.parse_intermixed_args(arguments)
     if options.power <= options.alpha:
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from resilience.planning.text import plan_text
 
         print(json.dumps(asdict(made), indent=2) if options.json else plan_text(made))
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -102,4 +103,4 @@ def _above_one(text: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

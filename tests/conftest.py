@@ -1,9 +1,7 @@
 """What all tests share: a cache of their own, and real data where it is to be had."""
 
 import os
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,15 +12,11 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 
 @pytest.fixture(autouse=True)
-def own_cache(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
-    """An empty cache directory, and no subjects kept from other tests."""
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache directory."""
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("RESILIENCE_CACHE", str(cache))
-    yield cache
-    if loaded := sys.modules.get("resilience.trials.workload_cache"):
-        loaded._subjects.clear()
+    return cache
 
 
 @pytest.fixture

@@ -2,17 +2,39 @@
 
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from resilience.data.images import Dataset
+from resilience.data.preprocessing import Preprocessing
+from resilience.data.spec import Dataset
+from resilience.faults.component import Component, describe
 from resilience.faults.perturbations import AnyPerturbation, Random
+from resilience.faults.plan import SamplingPlan
 from resilience.faults.population.sites import Scope, Uniform
-from resilience.networks.models import Model
-from resilience.trials.component import Choice
+from resilience.networks.spec import Model
+from resilience.results.record import Result
 from resilience.trials.settings import Settings
-from resilience.trials.trial import Trial
-from tests.trials.test_trial import PREPROCESSING, Noise
+from resilience.trials.workloads import ConfiguredTrial, Workloads
+
+PREPROCESSING = Preprocessing(8, 8)
+
+
+class Noise:
+    """Pictures of noise with labels that mean nothing."""
+
+    classes = tuple(range(10))
+    targets = tuple(i % 10 for i in range(60))
+
+    def __len__(self) -> int:
+        return 60
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        if index >= 60:
+            raise IndexError
+        noise = np.random.default_rng(index).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        return Image.fromarray(noise), self.targets[index]
 
 
 class Everything(nn.Module):
@@ -49,27 +71,43 @@ def everything(seed: int = 0) -> Everything:
 
 
 def faulty_trial(
-    sites: Scope | None = None,
-    perturb: AnyPerturbation | None = None,
+    sites: Scope | Component[Any] | None = None,
+    perturb: AnyPerturbation | Component[Any] | None = None,
     settings: dict[str, Any] | None = None,
+    *,
+    faults: int | None = 2,
+    frate: float | None = None,
+    draws: int = 1,
+    strata: str | None = None,
     **factors: Any,
-) -> Trial:
+) -> ConfiguredTrial:
     """A trial on that network, of two faults drawn uniformly unless told otherwise."""
-    sites, perturb = sites or Uniform(), perturb or Random()
-    options = {name: getattr(sites, name) for name in ("part", "structure", "burst", "duration")}
-    changed = {name: value for name, value in options.items() if value != getattr(Uniform(), name)}
+    plan = SamplingPlan(
+        _described(sites or Uniform()),
+        _described(perturb or Random()),
+        frate,
+        faults,
+        draws,
+        strata,
+    )
     model = Model("all", Everything, "none", {"network": {}}, preprocessing=PREPROCESSING)
-    return Trial(
+    return ConfiguredTrial(
         **{
             "model": model,
             "dataset": Dataset("noise", Noise, None, {"name": "noise"}),
-            "sites": Choice(sites, type(sites).__name__.lower(), options, changed),
-            "perturb": Choice(perturb, type(perturb).__name__.lower(), {}, {}),
-            "frate": None,
-            "faults": 2,
+            "plan": plan,
             "replica": 0,
             "seed": 0,
             "settings": Settings(**{"device": "cpu", "batch_size": 16, **(settings or {})}),
             **factors,
         }
     )
+
+
+def _described(use: Any) -> Component[Any]:
+    return use if isinstance(use, Component) else describe(use)
+
+
+def run_trial(trial: ConfiguredTrial) -> tuple[Result, str]:
+    """Run a trial on a workload of its own: its result, and its faults as CSV text."""
+    return Workloads().run(trial)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-from resilience.metrics import accuracy, judge, predict
+from resilience.inference.predict import predict
+from resilience.metrics import accuracy, judge
 
 IMAGES, CLASSES = 12, 7
 values = st.sampled_from([-2.5, -1.0, 0.0, 0.5, 3.0, 1e30, math.inf, -math.inf, math.nan])

@@ -81,20 +81,19 @@ class FaultList:
 
         Which layers a list strikes the list alone says, and those are computed one by one.
         """
-        sites: Mapping[str, Any] = self.options()["sites"]
-        return sites
+        return {"part": self.parts, "from": self.sha256}
 
     def factors(self) -> dict[str, Any]:
         """The factors of the design that this plan sets, by name."""
         return {"sites": LISTED, "perturb": LISTED, "frate": None}
 
     def options(self) -> dict[str, Any]:
-        """The options of sites and perturbation, as results record them."""
-        return {"sites": {"part": self.parts, "from": self.sha256}, "perturb": {}}
+        """The options of sites and perturbation, as results record them: there are none."""
+        return {"sites": {}, "perturb": {}}
 
     def changed(self) -> dict[str, Any]:
-        """Those of the options that differ from their defaults: all."""
-        return self.options()
+        """What identifies the list in a trial's fingerprint."""
+        return {"sites": self.exposing, "perturb": {}}
 
     def counts(self) -> dict[str, Any]:
         """Where the number of faults is from."""
@@ -102,7 +101,7 @@ class FaultList:
 
     def words(self) -> dict[str, Any]:
         """Everything about this plan that would seed a generator."""
-        return self.options()
+        return self.changed()
 
     def realise(
         self,

@@ -6,10 +6,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from resilience.faults.bit_perturbations import BitPerturbation
 from resilience.faults.component import Component, describe
 from resilience.faults.draw import Draw
 from resilience.faults.memory import Memory
-from resilience.faults.perturbations import AnyPerturbation, BitPerturbation
+from resilience.faults.perturbations import AnyPerturbation
 from resilience.faults.population.layers import Population
 from resilience.faults.population.sites import Sites, Uniform
 from resilience.faults.sampling import sample

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from resilience.faults.activations import Stream, joined
-from resilience.faults.bit_perturbations import BitFlip
-from resilience.faults.formats import FORMATS
+from resilience.faults.perturbations import BitFlip
+from resilience.number_formats import FORMATS
 from resilience.faults.population.layers import Layer
-from resilience.faults.memory import Storage
+from resilience.faults.memory import Memory
 from resilience.faults.perturbations import Constant, Gaussian, Random
-from resilience.faults.sampling import draw_faults
+from resilience.faults.sampling import sample
 from resilience.faults.population.sites import Duration, Layerwise, Structure, Uniform
 from resilience.faults.population.tracing import used_layers
-from resilience.networks.models import Model
+from resilience.networks.spec import Model
 from resilience.trials.trial import run_trial
 from resilience.trials.workload_cache import prepare
 from tests.faulty import everything, faulty_trial

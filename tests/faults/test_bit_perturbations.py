@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import Tensor
 
-from resilience.faults.bit_perturbations import BitFlip, BitPerturbation, StuckAt
+from resilience.faults.perturbations import BitFlip, BitPerturbation, StuckAt
 from resilience.faults.formats import FORMATS, Format, raw_bits
 
 ALL = list(FORMATS.values())

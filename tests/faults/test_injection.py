@@ -17,9 +17,9 @@ from resilience.faults.injection import (
     check_restored,
     injected,
 )
-from resilience.faults.memory import Storage
+from resilience.faults.memory import Memory
 from resilience.faults.perturbations import Random
-from resilience.faults.sampling import draw_faults
+from resilience.faults.sampling import sample
 from resilience.faults.population.sites import Uniform
 from resilience.faults.population.tracing import used_layers
 from tests.conftest import SmallNetwork

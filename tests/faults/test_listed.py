@@ -9,11 +9,11 @@ import pytest
 
 from resilience.config.build import build_trial
 from resilience.config.overrides import compose_trial
-from resilience.faults.bit_perturbations import BitFlip
+from resilience.faults.perturbations import BitFlip
 from resilience.faults.listed import read_list
 from resilience.faults.perturbations import Constant, Gaussian, Random
 from resilience.faults.population.sites import Uniform
-from resilience.trials.component import Choice
+from resilience.faults.component import Component
 from resilience.trials.trial import Trial, run_trial
 from tests.faulty import faulty_trial
 

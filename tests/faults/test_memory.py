@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from resilience.faults.formats import FORMATS
+from resilience.number_formats import FORMATS
 from resilience.faults.population.layers import layer_tensors
-from resilience.faults.memory import Storage
+from resilience.faults.memory import Memory
 from resilience.faults.population.tracing import used_layers
 from tests.faulty import everything
 

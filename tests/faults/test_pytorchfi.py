@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from resilience.faults.activations import PassingFaults, Stream
-from resilience.faults.formats import FORMATS
+from resilience.number_formats import FORMATS
 from resilience.faults.injection import Faults
 from resilience.faults.population.layers import Layer
 from resilience.faults.memory import values_at

@@ -12,9 +12,9 @@ from torch import Tensor, fx, nn
 from resilience.data.sources import ImageNet
 from resilience.faults.injection import Faults, injected
 from resilience.faults.population.layers import layer_tensors
-from resilience.faults.memory import Storage
+from resilience.faults.memory import Memory
 from resilience.faults.perturbations import Random, Zero
-from resilience.faults.sampling import draw_faults
+from resilience.faults.sampling import sample
 from resilience.faults.population.sites import Paper
 from resilience.faults.population.tracing import used_layers
 from resilience.inference.engine import Engine

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from resilience.inference.golden_prefix import SHARES, WORTH, Cut, GoldenPrefix, choose_cuts
 from resilience.inference.graph import needed_at, segment
-from resilience.metrics import predict
+from resilience.inference.predict import predict
 
 LARGE = 2**40
 

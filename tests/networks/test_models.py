@@ -13,10 +13,10 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from resilience.data.images import Dataset
+from resilience.data.spec import Dataset
 from resilience.data.preprocessing import Preprocessing
 from resilience.data.sources import Digits
-from resilience.networks.checkpoints import state_sha256
+from resilience.system.tensors import state_sha256
 from resilience.networks.models import (
     Model,
     choose_preprocessing,

@@ -11,7 +11,7 @@ import torch
 from resilience.data.images import Images
 from resilience.data.preprocessing import Preprocessing
 from resilience.networks import training
-from resilience.networks.checkpoints import state_sha256
+from resilience.system.tensors import state_sha256
 from resilience.networks.training import Recipe, fit, fitted_state
 from tests.conftest import SmallNetwork
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from resilience.faults.injection import injected
-from resilience.metrics import predict
+from resilience.inference.predict import predict
 from resilience.results.record import find_results
 from resilience.system import signals
 from resilience.system.signals import Interrupted

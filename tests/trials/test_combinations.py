@@ -4,8 +4,8 @@ from typing import Any, get_args
 
 import pytest
 
-from resilience.faults.bit_perturbations import BitFlip, StuckAt
-from resilience.faults.formats import FORMATS
+from resilience.faults.perturbations import BitFlip, StuckAt
+from resilience.number_formats import FORMATS
 from resilience.faults.population.layers import PARTS, PASSING
 from resilience.faults.perturbations import Constant, Gaussian, Random, Scale, Sign, Zero
 from resilience.faults.population.sites import Duration, Layerwise, Paper, Structure, Uniform

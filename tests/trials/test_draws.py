@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from resilience.faults import sampling
-from resilience.faults.bit_perturbations import BitFlip, StuckAt
+from resilience.faults.perturbations import BitFlip, StuckAt
 from resilience.faults.perturbations import Constant
 from resilience.faults.population.sites import Layerwise, Uniform
 from resilience.trials.trial import Trial, run_trial

@@ -19,13 +19,15 @@ import torchvision
 from PIL import Image
 from torch import nn
 
-from resilience.data.images import Dataset, balanced_choice
+from resilience.data.spec import Dataset
+from resilience.data.images import balanced_choice
 from resilience.data.preprocessing import Preprocessing
 from resilience.data.sources import ImageNet
 from resilience.faults.injection import RestorationError
 from resilience.faults.perturbations import Random, Zero
 from resilience.faults.population.sites import Layerwise, Paper, Uniform
-from resilience.networks.models import Model, torchvision_network
+from resilience.networks.models import torchvision_network
+from resilience.networks.spec import Model
 from resilience.trials import workload_cache
 from resilience.trials.settings import Settings
 from resilience.trials.trial import Choice, Trial, run_trial

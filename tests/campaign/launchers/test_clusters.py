@@ -16,7 +16,7 @@ from resilience.config.build import build_trial, trial_directory
 from resilience.config.overrides import compose_trial, workload_overrides
 from resilience.networks.devices import gpu_of_worker
 from resilience.networks.models import load_classifier, resolve_device
-from resilience.system.cache import load_tensors, save_tensors
+from resilience.system.tensors import load_tensors, save_tensors
 
 
 def test_workers_share_cached_tensors(tmp_path: Path) -> None:

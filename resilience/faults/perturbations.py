@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from resilience.faults.bit_perturbations import BitPerturbation
 from resilience.faults.memory import decode, encode
-from resilience.faults.perturbations.bits import BitPerturbation
 from resilience.number_formats import NumberFormat
 from resilience.system.errors import UserError
 
