@@ -48,6 +48,8 @@ def describe(
     made_by
         What made it from these options; None: its class.
     """
+    if inspect.isroutine(use) and given is None:
+        return Component(use, name or use.__name__.strip("<>").lower(), {}, {})
     made_by = made_by or type(use)
     if given is None:
         given = _attributes(use)
@@ -87,8 +89,6 @@ def _attributes(use: object) -> dict[str, Any]:
 
 
 def _name_of(use: object) -> str:
-    if inspect.isfunction(use):
-        return use.__name__.lower()
     return str(getattr(type(use), "name", type(use).__name__.lower()))
 
 

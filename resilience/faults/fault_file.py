@@ -59,14 +59,17 @@ def read_faults(
     True
     """
     listed = read_list_file(path)
-    if example is None and ({*listed.parts} & {*TRANSIENT_PARTS} or format == "int8"):
+    if example is None and {*listed.parts} & {*TRANSIENT_PARTS}:
         raise UserError(
             f"{path} strikes {', '.join(listed.parts)}: give an example input of the network too"
         )
-    population = (
-        _stored_layers(network, listed) if example is None else find_layers(network, example)
-    )
+    if example is None:
+        population = _stored_layers(network, listed)
+    else:
+        population = find_layers(network, example)
     draws = _in_format(listed, population, format)
+    if draws[0].format.name == "int8" and example is None:
+        raise UserError(f"{path} is of int8: give an example input of the network too")
     if draw is None and len(draws) > 1:
         raise UserError(f"{path} has {len(draws)} draws: say which with draw=0 to {len(draws) - 1}")
     if not 0 <= (draw or 0) < len(draws):

@@ -12,20 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from resilience.faults.activations import Stream, joined
-from resilience.faults.perturbations import BitFlip
+from resilience.faults.activations import ActivationMemory
+from resilience.faults.bit_perturbations import BitFlip
 from resilience.number_formats import FORMATS
-from resilience.faults.population.layers import Layer
+from resilience.faults.population.layers import Layer, Population, Structure
 from resilience.faults.memory import Memory
 from resilience.faults.perturbations import Constant, Gaussian, Random
 from resilience.faults.sampling import sample
-from resilience.faults.population.sites import Duration, Layerwise, Structure, Uniform
-from resilience.faults.population.tracing import used_layers
+from resilience.faults.population.sites import Duration, Layerwise, Uniform
+from resilience.faults.population.tracing import find_layers
 from resilience.networks.spec import Model
-from resilience.trials.trial import run_trial
-from resilience.trials.workload_cache import prepare
-from tests.faulty import everything, faulty_trial
-from tests.trials.test_trial import PREPROCESSING
+from resilience.trials.workloads import Workloads
+from tests.faulty import PREPROCESSING, everything, faulty_trial, run_trial
 
 IMAGES = torch.randn(12, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 EXAMPLE = IMAGES[:1]
@@ -55,9 +53,10 @@ def with_outputs(network: torch.nn.Module, name: str, output: Tensor, images: Te
 def run(network: torch.nn.Module, layers: tuple[Layer, ...], faults: Any, size: int) -> Any:
     owners = [layer.owner for layer in layers if layer.part == "activations"]
     names = {id(network.get_submodule(owner).weight): owner for owner in owners}
-    stream = Stream(layers, names, FORMATS["float32"], faults)
-    step = stream.around(network, len(IMAGES), size)
-    return torch.cat([step(batch) for batch in IMAGES.split(size)]), joined(stream.struck)
+    batches = IMAGES.split(size)
+    memory = ActivationMemory(layers, names, FORMATS["float32"], faults)
+    step = memory.around(network, list(map(len, batches)))
+    return torch.cat([step(batch) for batch in batches]), memory.observed()
 
 
 @pytest.mark.parametrize("name", ["stem", "conv", "down", "head"])
@@ -65,11 +64,11 @@ def run(network: torch.nn.Module, layers: tuple[Layer, ...], faults: Any, size: 
 def test_struck_outputs_are_those_that_a_plain_hook_writes(name: str, duration: Duration) -> None:
     network = everything()
     sites = Uniform(targets=name, part="activations", duration=duration)
-    population = sites.population(used_layers(network, EXAMPLE))
-    rng = np.random.default_rng(0)
-    drawn = draw_faults(Storage(network), population, 3, sites, Random(), rng, len(IMAGES))
+    found = find_layers(network, EXAMPLE)
+    population, rng = sites.population(found), np.random.default_rng(0)
+    drawn = sample(Memory(found), population, 3, sites, Random(), rng, len(IMAGES))
     assert not drawn.stored
-    logits, struck = run(network, population.layers, drawn.passing, 5)
+    logits, struck = run(network, population.layers, drawn.activations, 5)
     golden = outputs_of(network, name, IMAGES)
     expected = golden.clone().flatten(1)
     (faults,) = struck
@@ -86,16 +85,16 @@ def test_struck_outputs_are_those_that_a_plain_hook_writes(name: str, duration: 
 
 def test_attention_is_struck_in_what_its_output_projection_gives() -> None:
     network = everything()
-    (layer,) = Uniform("attention", "activations").population(used_layers(network, EXAMPLE)).layers
+    (layer,) = Uniform("attention", "activations").population(find_layers(network, EXAMPLE)).layers
     assert (layer.name, layer.shape) == ("attention.out_proj.output", (9, 16))
     sites = Uniform(part="activations", targets="attention.out_proj")
-    population = sites.population(used_layers(network, EXAMPLE))
-    rng = np.random.default_rng(0)
-    drawn = draw_faults(Storage(network), population, 4, sites, Constant(50.0), rng, len(IMAGES))
+    found = find_layers(network, EXAMPLE)
+    population, rng = sites.population(found), np.random.default_rng(0)
+    drawn = sample(Memory(found), population, 4, sites, Constant(50.0), rng, len(IMAGES))
     given: list[Tensor] = []
     with network.attention.register_forward_hook(lambda *now: given.append(now[2][0].clone())):
         network(IMAGES)
-        _, (faults,) = run(network, (layer,), drawn.passing, len(IMAGES))
+        _, (faults,) = run(network, (layer,), drawn.activations, len(IMAGES))
     golden, struck = given
     changed = ((golden - struck).abs() > 1).reshape(len(IMAGES), -1).nonzero()
     listed = torch.stack([faults.image, faults.index], 1)
@@ -105,11 +104,11 @@ def test_attention_is_struck_in_what_its_output_projection_gives() -> None:
 def test_images_are_struck_before_the_network_sees_them() -> None:
     network = everything()
     sites = Uniform(part="inputs", duration="transient")
-    population = sites.population(used_layers(network, EXAMPLE))
-    rng = np.random.default_rng(0)
-    drawn = draw_faults(Storage(network), population, 5, sites, Random(), rng, len(IMAGES))
+    found = find_layers(network, EXAMPLE)
+    population, rng = sites.population(found), np.random.default_rng(0)
+    drawn = sample(Memory(found), population, 5, sites, Random(), rng, len(IMAGES))
     untouched = IMAGES.clone()
-    logits, (faults,) = run(network, population.layers, drawn.passing, 5)
+    logits, (faults,) = run(network, population.layers, drawn.activations, 5)
     assert torch.equal(IMAGES, untouched)
     expected = IMAGES.clone().flatten(1)
     expected[faults.image, faults.index] = faults.after
@@ -123,7 +122,7 @@ SHAPES = {"row": 4, "kernel": 16, "channel": 16, "tensor": 128, "burst": 6}
 def test_structures_of_activations_are_neighbours(structure: Structure) -> None:
     sites = Uniform("down", "activations", structure, burst=6)
     layer = Layer("down.output", "convolution", (8, 4, 4), "activations")
-    population = sites.population([layer])
+    population = sites.population(Population((layer,)))
     length = SHAPES[structure]
     for number in range(population.size):
         elements = population.elements(layer, np.array([number])).tolist()
@@ -212,30 +211,32 @@ def test_transient_faults_of_one_image_are_its_own_whatever_the_others_are() -> 
     """The first images of a longer run have the faults that they have in a shorter one."""
     network = everything()
     sites = Uniform(part="activations", duration="transient")
-    population = sites.population(used_layers(network, EXAMPLE))
+    found = find_layers(network, EXAMPLE)
+    population = sites.population(found)
     short, long = (
-        draw_faults(Storage(network), population, 9, sites, Random(), np.random.default_rng(3), n)
+        sample(Memory(found), population, 9, sites, Random(), np.random.default_rng(3), n)
         for n in (4, 11)
     )
     for layer in population.layers:
         at = [
-            next((p.sites for p in drawn.passing if p.layer == layer), None)
+            next((p.sites for p in drawn.activations if p.layer == layer), None)
             for drawn in (short, long)
         ]
         for image in range(4):
-            one, other = ([] if of is None else of[image].tolist() for of in at)
+            one, other = ([] if of is None else of(image).tolist() for of in at)
             assert one == other
 
 
 def test_nothing_is_left_behind() -> None:
     trial = faulty_trial(Uniform(part=("activations", "inputs", "norms")), Constant(float("nan")))
-    subject = prepare(trial.model, trial.dataset, trial.settings, trial.sites)
-    golden = subject.golden
-    result, _ = run_trial(trial)
+    workloads = Workloads()
+    workload = workloads.of(trial)
+    golden = workload.golden
+    result, _ = workloads.run(trial)
     assert result.corrupted["due_rate"] > 0
-    subject.check_weights()
-    assert torch.equal(subject.evaluate(subject.images.pixels), golden)
-    modules = list(subject.engine.network.modules())
+    workload.check_weights()
+    assert torch.equal(workload.evaluate(workload.samples), golden)
+    modules = list(workload.engine.network.modules())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in modules)
     assert not torch.overrides._get_current_function_mode_stack()
 
@@ -251,6 +252,6 @@ def test_a_layer_that_does_not_give_images_first_is_refused() -> None:
             return self.head(tokens).mean(0)  # type: ignore[no-any-return]
 
     network = Sequence()
-    layers = Uniform(part="activations").population(used_layers(network, EXAMPLE)).layers
-    with pytest.raises(ValueError, match=r"head.output is of shape .* not images first"):
+    layers = Uniform(part="activations").population(find_layers(network, EXAMPLE)).layers
+    with pytest.raises(ValueError, match=r"head.output has shape .* not one image after the other"):
         run(network, layers, [], 5)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from torch import Tensor
 
-from resilience.faults.perturbations import BitFlip, BitPerturbation, StuckAt
-from resilience.faults.formats import FORMATS, Format, raw_bits
+from resilience.faults.bit_perturbations import BitFlip, BitPerturbation, StuckAt
+from resilience.faults.memory import DTYPES, raw_bits
+from resilience.number_formats import FORMATS, NumberFormat
 
 ALL = list(FORMATS.values())
 formats = st.sampled_from(ALL)
@@ -19,7 +20,7 @@ seeds = st.integers(0, 2**32)
 
 
 @st.composite
-def choices(draw: st.DrawFn) -> tuple[Format, dict[str, Any]]:
+def choices(draw: st.DrawFn) -> tuple[NumberFormat, dict[str, Any]]:
     """A format, and options that make sense in it."""
     format = draw(formats)
     last = draw(st.integers(0, format.width - 1))
@@ -28,17 +29,17 @@ def choices(draw: st.DrawFn) -> tuple[Format, dict[str, Any]]:
     return format, {"bits": f"{first}-{last}", "count": count, "adjacent": draw(st.booleans())}
 
 
-def codes(format: Format, seed: int, elements: int = 40) -> Tensor:
+def codes(format: NumberFormat, seed: int, elements: int = 40) -> Tensor:
     """Any bits at all, NaN among them."""
     raw = np.random.default_rng(seed).integers(0, 256, elements * format.width // 8, np.uint8)
-    return torch.from_numpy(raw).view(format.dtype)
+    return torch.from_numpy(raw).view(DTYPES[format.name])
 
 
-def struck(perturb: BitPerturbation, before: Tensor, format: Format, seed: int = 0) -> Any:
+def struck(perturb: BitPerturbation, before: Tensor, format: NumberFormat, seed: int = 0) -> Any:
     return perturb.strike(before, format, np.random.default_rng(seed))
 
 
-def changed(before: Tensor, after: Tensor, format: Format) -> Tensor:
+def changed(before: Tensor, after: Tensor, format: NumberFormat) -> Tensor:
     """Bits that differ, as masks, int64."""
     differing = (raw_bits(before) ^ raw_bits(after)).to(torch.int64)
     return differing & (1 << format.width) - 1
@@ -50,7 +51,7 @@ def numbers(mask: int) -> list[int]:
 
 @given(choices(), seeds)
 def test_flips_hit_exactly_the_bits_that_were_asked_for(
-    choice: tuple[Format, dict[str, Any]], seed: int
+    choice: tuple[NumberFormat, dict[str, Any]], seed: int
 ) -> None:
     format, options = choice
     before = codes(format, seed)
@@ -65,7 +66,7 @@ def test_flips_hit_exactly_the_bits_that_were_asked_for(
 
 
 @given(choices(), seeds)
-def test_flipping_twice_is_identity(choice: tuple[Format, dict[str, Any]], seed: int) -> None:
+def test_flipping_twice_is_identity(choice: tuple[NumberFormat, dict[str, Any]], seed: int) -> None:
     format, options = choice
     before = codes(format, seed)
     after, _ = struck(BitFlip(**options), before, format, seed)
@@ -75,7 +76,7 @@ def test_flipping_twice_is_identity(choice: tuple[Format, dict[str, Any]], seed:
 
 @given(choices(), st.sampled_from([0, 1]), seeds)
 def test_stuck_bits_have_their_value_and_stay(
-    choice: tuple[Format, dict[str, Any]], value: int, seed: int
+    choice: tuple[NumberFormat, dict[str, Any]], value: int, seed: int
 ) -> None:
     format, options = choice
     perturb = StuckAt(**options, value=value)
@@ -105,14 +106,14 @@ ONES = [
 @pytest.mark.parametrize(("name", "value", "bit", "bits", "expected"), ONES)
 def test_known_pairs(name: str, value: float, bit: int, bits: str, expected: float) -> None:
     format = FORMATS[name]
-    after, mask = struck(BitFlip(bit), torch.tensor([value], dtype=format.dtype), format)
+    after, mask = struck(BitFlip(bit), torch.tensor([value], dtype=DTYPES[format.name]), format)
     assert (after.item(), mask.item()) == (expected, 1 << bit)
     assert int(raw_bits(after)) & (1 << format.width) - 1 == int(bits, 16)
 
 
 @pytest.mark.parametrize("options", [{"count": 1}, {"count": 3}, {"count": 3, "adjacent": True}])
 @pytest.mark.parametrize("format", ALL, ids=lambda made: made.name)
-def test_all_choices_are_equally_likely(format: Format, options: dict[str, Any]) -> None:
+def test_all_choices_are_equally_likely(format: NumberFormat, options: dict[str, Any]) -> None:
     _, mask = struck(BitFlip("any", **options), codes(format, 0, 20_000), format, seed=1)
     if options.get("adjacent"):
         _, counts = np.unique(mask.numpy(), return_counts=True)

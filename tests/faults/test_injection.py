@@ -9,19 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from resilience.faults.formats import raw_bits
 from resilience.faults.injection import (
-    Faults,
+    Patch,
     RestorationError,
     bit_sums,
     check_restored,
-    injected,
+    patched,
 )
-from resilience.faults.memory import Memory
+from resilience.faults.memory import Memory, raw_bits
 from resilience.faults.perturbations import Random
 from resilience.faults.sampling import sample
 from resilience.faults.population.sites import Uniform
-from resilience.faults.population.tracing import used_layers
+from resilience.faults.population.tracing import find_layers
 from tests.conftest import SmallNetwork
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -39,14 +38,17 @@ def all_bytes(network: nn.Module) -> str:
     return content.hexdigest()
 
 
-def faults_on(network: nn.Module, count: int, seed: int) -> tuple[Faults, ...]:
-    population = Uniform().population(used_layers(network, torch.zeros(1, 3, 8, 8)))
-    rng = np.random.default_rng(seed)
-    return draw_faults(Storage(network), population, count, Uniform(), Random(), rng).stored
+def patches_on(network: nn.Module, count: int, seed: int) -> tuple[Patch, ...]:
+    found = find_layers(network, torch.zeros(1, 3, 8, 8))
+    population, rng = Uniform().population(found), np.random.default_rng(seed)
+    drawn = sample(Memory(found), population, count, Uniform(), Random(), rng)
+    return tuple(
+        Patch(faults.layer, faults.index, faults.before, faults.after) for faults in drawn.stored
+    )
 
 
-def weights_of(network: nn.Module, fault: Faults) -> Tensor:
-    return network.get_submodule(fault.layer).weight.contiguous().reshape(-1)  # type: ignore
+def weights_of(network: nn.Module, fault: Patch) -> Tensor:
+    return network.get_submodule(fault.tensor).weight.contiguous().reshape(-1)  # type: ignore
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -57,16 +59,16 @@ def test_faults_strike_their_sites_only_and_everything_is_put_back(
     network = network_in(layout)
     before = all_bytes(network)
     untouched = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    faults = faults_on(network, count, seed)
+    faults = patches_on(network, count, seed)
     assert sum(len(fault.index) for fault in faults) == count
     sums = bit_sums(network, faults)
-    with injected(network, faults):
+    with patched(network, faults):
         for fault in faults:
-            now, then = weights_of(network, fault), untouched[f"{fault.layer}.weight"].reshape(-1)
+            now, then = weights_of(network, fault), untouched[f"{fault.tensor}.weight"].reshape(-1)
             assert torch.equal(now[fault.index], fault.after)
             assert torch.equal(then[fault.index], fault.before)
             assert int((now != then).sum()) == int((fault.after != fault.before).sum())
-        struck = {f"{fault.layer}.weight" for fault in faults}
+        struck = {f"{fault.tensor}.weight" for fault in faults}
         for name, tensor in network.state_dict().items():
             assert name in struck or torch.equal(tensor, untouched[name])
     assert all_bytes(network) == before
@@ -80,7 +82,7 @@ def test_everything_is_put_back_after_an_exception(
 ) -> None:
     network = network_in(layout)
     before = all_bytes(network)
-    with pytest.raises(stop), injected(network, faults_on(network, 500, 0)):
+    with pytest.raises(stop), patched(network, patches_on(network, 500, 0)):
         assert all_bytes(network) != before
         raise stop
 
@@ -88,9 +90,9 @@ def test_everything_is_put_back_after_an_exception(
 def test_everything_is_put_back_when_striking_itself_fails() -> None:
     network = network_in(torch.contiguous_format)
     before = all_bytes(network)
-    good = faults_on(network, 500, 0)
-    bad = Faults("head", good[-1].index[:1], good[-1].before[:1], torch.zeros(2))
-    with pytest.raises(RuntimeError), injected(network, [*good, bad]):
+    good = patches_on(network, 500, 0)
+    bad = Patch("head", good[-1].index[:1], good[-1].before[:1], torch.zeros(2))
+    with pytest.raises(RuntimeError), patched(network, [*good, bad]):
         pytest.fail("must not be reached")
     assert all_bytes(network) == before
 
@@ -100,9 +102,9 @@ def test_payloads_of_nan_and_signs_of_zero_survive() -> None:
     weight = network.head.weight
     odd = torch.tensor([0x7FC12345, -0x80000000, 0x7F812345], dtype=torch.int32)
     weight.view(-1)[:3] = odd.view(torch.float32)
-    fault = Faults("head", torch.tensor([0, 1, 2]), weight.view(-1)[:3].clone(), torch.ones(3))
+    fault = Patch("head", torch.tensor([0, 1, 2]), weight.view(-1)[:3].clone(), torch.ones(3))
     sums = bit_sums(network, [fault])
-    with injected(network, [fault]):
+    with patched(network, [fault]):
         assert torch.equal(weight.view(-1)[:3], torch.ones(3))
     check_restored(network, [fault], sums)
     assert torch.equal(raw_bits(weight.view(-1)[:3]), odd)
@@ -110,19 +112,19 @@ def test_payloads_of_nan_and_signs_of_zero_survive() -> None:
 
 def test_the_proof_notices_a_struck_weight_that_stays() -> None:
     network = network_in(torch.contiguous_format)
-    faults = faults_on(network, 10, 0)
+    faults = patches_on(network, 10, 0)
     sums = bit_sums(network, faults)
-    network.get_submodule(faults[0].layer).weight.view(-1)[faults[0].index[0]] += 1  # type: ignore
+    network.get_submodule(faults[0].tensor).weight.view(-1)[faults[0].index[0]] += 1  # type: ignore
     with pytest.raises(RestorationError, match="were not restored"):
         check_restored(network, faults, sums)
 
 
 def test_the_proof_notices_a_change_beside_the_struck_weights() -> None:
     network = network_in(torch.contiguous_format)
-    faults = faults_on(network, 10, 0)
+    faults = patches_on(network, 10, 0)
     fault = faults[-1]
     sums = bit_sums(network, faults)
-    weight = network.get_submodule(fault.layer).weight.view(-1)  # type: ignore[operator, union-attr]
+    weight = network.get_submodule(fault.tensor).weight.view(-1)  # type: ignore[operator, union-attr]
     beside = next(i for i in range(len(weight)) if i not in fault.index)
     weight[beside] += 1
     with pytest.raises(RestorationError, match="changed that no fault struck"):
@@ -131,13 +133,13 @@ def test_the_proof_notices_a_change_beside_the_struck_weights() -> None:
 
 def test_a_perturbation_must_give_a_value_for_each_fault() -> None:
     network = network_in(torch.contiguous_format)
-    population = Uniform().population(used_layers(network, torch.zeros(1, 3, 8, 8)))
+    found = find_layers(network, torch.zeros(1, 3, 8, 8))
     with pytest.raises(ValueError, match="gave values of shape"):
-        draw_faults(
-            Storage(network),
-            population,
+        sample(
+            Memory(found),
+            Uniform().population(found),
             10,
             Uniform(),
-            lambda values, weight, rng: torch.zeros(1_000),
+            lambda values, rng: torch.zeros(1_000),
             np.random.default_rng(0),
         )

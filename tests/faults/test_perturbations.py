@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from resilience.faults.formats import FORMATS, raw_bits
-from resilience.faults.perturbations import Constant, Gaussian, Random, Scale, Sign, Striking, Zero
+from resilience.faults.memory import DTYPES, encode, raw_bits
+from resilience.faults.perturbations import Constant, Gaussian, Random, Scale, Sign, Strike, Zero
+from resilience.number_formats import FORMATS
 
 VALUES, WEIGHT = torch.full((20_000,), 7.0), torch.linspace(-0.25, 0.5, 101)
 
 
 def test_zero_writes_zeros() -> None:
-    assert torch.equal(Zero()(VALUES, WEIGHT, np.random.default_rng(0)), torch.zeros(20_000))
+    assert torch.equal(Zero()(VALUES, np.random.default_rng(0)), torch.zeros(20_000))
 
 
 def test_random_is_uniform_between_minus_one_and_one() -> None:
@@ -62,24 +63,24 @@ def test_noise_without_a_standard_deviation_is_refused(sd: float) -> None:
 
 def test_a_constant_may_be_anything() -> None:
     for value in (0.25, math.inf, -math.inf):
-        assert Constant(value)(VALUES, WEIGHT, np.random.default_rng(0)).unique().item() == value
+        assert Constant(value)(VALUES, np.random.default_rng(0)).unique().item() == value
 
 
 @pytest.mark.parametrize("nan", [math.nan, -math.nan, yaml.safe_load(".nan")])
 def test_constant_writes_the_same_nan_however_it_was_spelled(nan: float) -> None:
-    written = Constant(nan)(VALUES, WEIGHT, np.random.default_rng(0))
+    written = Constant(nan)(VALUES, np.random.default_rng(0))
     assert raw_bits(written).unique().tolist() == [0x7FC00000]
 
 
 @given(bits=st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1))
 def test_sign_changes_the_sign_bit_and_no_other(bits: list[int]) -> None:
     raw = torch.tensor(bits, dtype=torch.int32)
-    after = Sign()(raw.view(torch.float32), WEIGHT, np.random.default_rng(0))
+    after = Sign()(raw.view(torch.float32), np.random.default_rng(0))
     assert torch.equal(raw_bits(after), raw ^ -(2**31))
 
 
 def test_scale_multiplies() -> None:
-    assert Scale(-0.5)(VALUES, WEIGHT, np.random.default_rng(0)).unique().item() == -3.5
+    assert Scale(-0.5)(VALUES, np.random.default_rng(0)).unique().item() == -3.5
 
 
 @pytest.mark.parametrize(
@@ -94,11 +95,11 @@ def test_gaussian_noise_is_absolute_or_in_units_of_the_layers_spread(
 
 def strike(perturb: Any, format: str = "float32", scale: float | None = None) -> torch.Tensor:
     held = FORMATS[format]
-    codes = held.encode(torch.tensor([1.0, -2.0, 3.0]))
+    codes = encode(torch.tensor([1.0, -2.0, 3.0]), held)
     scales = None if scale is None else torch.full((3,), scale)
-    after, bits = Striking(perturb)(codes, scales, held, WEIGHT, np.random.default_rng(0))
+    after, bits = Strike(perturb)(codes, scales, held, WEIGHT, np.random.default_rng(0))
     assert bits is None
-    assert after.dtype == held.dtype
+    assert after.dtype == DTYPES[format]
     return after
 
 
@@ -117,17 +118,34 @@ class Halved:
         return values / 2
 
 
+class HalvedIfWhole:
+    takes_weight = True
+
+    def __call__(
+        self, values: torch.Tensor, weight: torch.Tensor, rng: np.random.Generator
+    ) -> torch.Tensor:
+        return values / 2 if weight is WEIGHT else values
+
+
+class Refusing:
+    takes_weight = False
+
+    def __call__(self, values: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        return values / 2
+
+
 @pytest.mark.parametrize(
     "perturb",
     [
         Halved(),
         lambda values, rng: values / 2,
-        lambda values, weight, rng: values / 2 if weight is WEIGHT else values,
+        HalvedIfWhole(),
+        Refusing(),
         partial(lambda by, values, rng: values / by, 2),
         lambda values, rng, by=2: values / by,
     ],
 )
-def test_a_users_own_takes_values_and_a_generator_and_the_whole_tensor_if_it_wants(
+def test_a_users_own_takes_values_and_a_generator_and_the_whole_tensor_if_it_says_so(
     perturb: Any,
 ) -> None:
     assert strike(perturb).tolist() == [0.5, -1.0, 1.5]

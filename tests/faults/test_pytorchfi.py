@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from resilience.faults.activations import PassingFaults, Stream
+from resilience.faults.activations import ActivationMemory
 from resilience.number_formats import FORMATS
-from resilience.faults.injection import Faults
+from resilience.faults.draw import ActivationFaults, LayerFaults
 from resilience.faults.population.layers import Layer
 from resilience.faults.memory import values_at
 from resilience.faults.population.tracing import used_layers
@@ -42,15 +42,15 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Subject:
+class Case:
     network: nn.Module
     inputs: Tensor
     weights: tuple[Fault, ...]
     neurons: tuple[Fault, ...]
 
 
-def small() -> Subject:
-    return Subject(
+def small() -> Case:
+    return Case(
         SmallNetwork(),
         torch.randn(IMAGES, 3, 8, 8),
         (
@@ -68,8 +68,8 @@ def small() -> Subject:
     )
 
 
-def residual() -> Subject:
-    return Subject(
+def residual() -> Case:
+    return Case(
         resnet18(),
         torch.randn(IMAGES, 3, 64, 64),
         (
@@ -90,38 +90,38 @@ def residual() -> Subject:
 
 
 @pytest.fixture(params=[small, residual])
-def subject(request: pytest.FixtureRequest) -> Subject:
+def case(request: pytest.FixtureRequest) -> Case:
     torch.manual_seed(0)
-    made: Subject = request.param()
+    made: Case = request.param()
     made.network.eval().requires_grad_(False)
     return made
 
 
-def test_faults_in_weights_do_what_they_do_in_pytorchfi(subject: Subject) -> None:
-    for faults in (*((fault,) for fault in subject.weights), subject.weights):
-        injector = injector_for(subject)
+def test_faults_in_weights_do_what_they_do_in_pytorchfi(case: Case) -> None:
+    for faults in (*((fault,) for fault in case.weights), case.weights):
+        injector = injector_for(case)
         k, *dims = columns(faults, 4)
-        corrupted = injector.declare_weight_fi(k=k, **named(subject, faults, dims))
-        expected = corrupted(subject.inputs)
-        assert torch.equal(logits_with_weight_faults(subject, faults), expected)
-    assert not torch.equal(subject.network(subject.inputs), expected)
+        corrupted = injector.declare_weight_fi(k=k, **named(case, faults, dims))
+        expected = corrupted(case.inputs)
+        assert torch.equal(logits_with_weight_faults(case, faults), expected)
+    assert not torch.equal(case.network(case.inputs), expected)
 
 
-def test_faults_in_neurons_do_what_they_do_in_pytorchfi(subject: Subject) -> None:
-    golden = subject.network(subject.inputs)
-    for faults in (*((fault,) for fault in subject.neurons), subject.neurons):
-        injector = injector_for(subject)
+def test_faults_in_neurons_do_what_they_do_in_pytorchfi(case: Case) -> None:
+    golden = case.network(case.inputs)
+    for faults in (*((fault,) for fault in case.neurons), case.neurons):
+        injector = injector_for(case)
         images = [fault.image for fault in faults]
         dims = columns(faults, 3)
-        corrupted = injector.declare_neuron_fi(batch=images, **named(subject, faults, dims))
-        expected = corrupted(subject.inputs)
-        assert torch.equal(logits_with_neuron_faults(subject, faults), expected)
+        corrupted = injector.declare_neuron_fi(batch=images, **named(case, faults, dims))
+        expected = corrupted(case.inputs)
+        assert torch.equal(logits_with_neuron_faults(case, faults), expected)
         assert (golden != expected).any(1).nonzero()[:, 0].tolist() == sorted(set(images))
 
 
-def injector_for(subject: Subject) -> Any:
-    shape = list(subject.inputs.shape[1:])
-    return pytorchfi.fault_injection(subject.network, IMAGES, shape, list(KINDS))
+def injector_for(case: Case) -> Any:
+    shape = list(case.inputs.shape[1:])
+    return pytorchfi.fault_injection(case.network, IMAGES, shape, list(KINDS))
 
 
 def columns(faults: Sequence[Fault], number: int) -> list[list[int | None]]:
@@ -131,9 +131,9 @@ def columns(faults: Sequence[Fault], number: int) -> list[list[int | None]]:
 
 
 def named(
-    subject: Subject, faults: Sequence[Fault], dims: Sequence[list[int | None]]
+    case: Case, faults: Sequence[Fault], dims: Sequence[list[int | None]]
 ) -> dict[str, list[Any]]:
-    modules = subject.network.named_modules()
+    modules = case.network.named_modules()
     counted = [name for name, module in modules if isinstance(module, KINDS)]
     return {
         "layer_num": [counted.index(fault.layer) for fault in faults],
@@ -142,28 +142,28 @@ def named(
     }
 
 
-def logits_with_weight_faults(subject: Subject, faults: Sequence[Fault]) -> Tensor:
+def logits_with_weight_faults(case: Case, faults: Sequence[Fault]) -> Tensor:
     struck = []
-    for layer, own in by_layer(subject, faults, "weights"):
+    for layer, own in by_layer(case, faults, "weights"):
         index = torch.from_numpy(sites(layer, own))
-        weights = subject.network.get_parameter(f"{layer.name}.weight")
+        weights = case.network.get_parameter(f"{layer.name}.weight")
         after = torch.tensor([fault.value for fault in own])
-        struck.append(Faults(layer.name, index, values_at(weights, index), after))
-    engine = Engine(subject.network, subject.inputs[:1], optimise=False)
+        struck.append(LayerFaults(layer.name, index, values_at(weights, index), after))
+    engine = Engine(case.network, case.inputs[:1], optimise=False)
     with engine.corrupted(struck):
-        return engine.run(subject.inputs)
+        return engine.run(case.inputs)
 
 
-def logits_with_neuron_faults(subject: Subject, faults: Sequence[Fault]) -> Tensor:
-    struck = [passing(layer, own) for layer, own in by_layer(subject, faults, "activations")]
+def logits_with_neuron_faults(case: Case, faults: Sequence[Fault]) -> Tensor:
+    struck = [passing(layer, own) for layer, own in by_layer(case, faults, "activations")]
     layers = [fault.layer for fault in struck]
-    engine = Engine(subject.network, subject.inputs[:1], optimise=False, exposed=layers)
+    engine = Engine(case.network, case.inputs[:1], optimise=False, exposed=layers)
     names = {id(engine.tensor(layer.owner)): layer.owner for layer in layers}
-    stream = Stream(layers, names, FORMATS["float32"], struck)
-    return stream.around(engine.run, IMAGES, IMAGES)(subject.inputs)
+    memory = ActivationMemory(layers, names, FORMATS["float32"], struck)
+    return memory.around(engine.run, [IMAGES])(case.inputs)
 
 
-def passing(layer: Layer, faults: Sequence[Fault]) -> PassingFaults:
+def passing(layer: Layer, faults: Sequence[Fault]) -> ActivationFaults:
     by_image = [[fault for fault in faults if fault.image == image] for image in range(IMAGES)]
 
     def rule(
@@ -171,16 +171,16 @@ def passing(layer: Layer, faults: Sequence[Fault]) -> PassingFaults:
     ) -> tuple[Tensor, Tensor | None]:
         return torch.tensor([fault.value for fault in by_image[image]]), None
 
-    return PassingFaults(layer, [sites(layer, own) for own in by_image], rule)
+    return ActivationFaults(layer, lambda image: sites(layer, by_image[image]), rule)
 
 
 def by_layer(
-    subject: Subject, faults: Sequence[Fault], part: str
+    case: Case, faults: Sequence[Fault], part: str
 ) -> list[tuple[Layer, list[Fault]]]:
     grouped = defaultdict(list)
     for fault in faults:
         grouped[fault.layer].append(fault)
-    layers = used_layers(subject.network, subject.inputs[:1])
+    layers = used_layers(case.network, case.inputs[:1])
     found = [layer for layer in layers if layer.part == part and layer.owner in grouped]
     assert len(found) == len(grouped)
     return [(layer, grouped[layer.owner]) for layer in found]

@@ -13,16 +13,9 @@ from scipy.stats import chisquare
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from resilience.faults.population.layers import PARTS, Layer, Targets
-from resilience.faults.population.sites import (
-    Layerwise,
-    Paper,
-    Population,
-    Sites,
-    Structure,
-    Uniform,
-    fault_count,
-)
+from resilience.faults.plan import fault_count
+from resilience.faults.population.layers import PARTS, Layer, Population, Structure, Targets
+from resilience.faults.population.sites import Layerwise, Paper, Sites, Uniform
 from resilience.faults.population.tracing import used_layers as _used_layers
 from tests.faulty import everything
 
@@ -146,7 +139,7 @@ def test_tied_weights_count_once_and_unused_ones_not_at_all() -> None:
 
 
 def test_weights_that_are_computed_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"linear layer uses a weight of shape .* no parameter"):
+    with pytest.raises(ValueError, match=r"linear layer uses a weight of shape .* that is not a parameter"):
         _used_layers(weight_norm(nn.Linear(4, 4)), torch.zeros(1, 4))
 
 
@@ -206,16 +199,16 @@ def test_what_does_not_fit_into_a_layer_goes_evenly_to_the_others() -> None:
 
 def test_paper_draws_among_convolutions_only() -> None:
     layers = used_layers("resnet50", 32)
-    assert {layer.kind for layer in Paper().population(layers).layers} == {"convolution"}
-    assert {layer.kind for layer in Uniform().population(layers).layers} == {
+    assert {layer.kind for layer in Paper().population(Population(layers)).layers} == {"convolution"}
+    assert {layer.kind for layer in Uniform().population(Population(layers)).layers} == {
         "convolution",
         "linear",
     }
 
 
 def test_paper_refuses_networks_with_few_convolutions_and_names_the_others() -> None:
-    with pytest.raises(ValueError, match="has 1; use sites=layerwise or sites=uniform"):
-        Paper().population(used_layers("vit_b_16", 224))
+    with pytest.raises(ValueError, match="this network has 1: use sites=layerwise or sites=uniform"):
+        Paper().population(Population(used_layers("vit_b_16", 224)))
 
 
 @given(frate=st.floats(0, 1), size=st.integers(1, 10**9))
@@ -271,12 +264,12 @@ LAYERS = (
 )
 def test_targets_are_names_patterns_or_kinds(targets: Targets, expected: list[str]) -> None:
     for sites in (Layerwise(targets), Uniform(targets)):
-        assert [layer.name for layer in sites.population(LAYERS).layers] == expected
+        assert [layer.name for layer in sites.population(Population(LAYERS)).layers] == expected
 
 
 def test_layers_that_are_called_by_numbers_can_be_targets() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 1))
-    layers = _used_layers(network, torch.ones(1, 1, 2, 2))
+    layers = Population(_used_layers(network, torch.ones(1, 1, 2, 2)))
     every: list[Targets] = [1, [1], "1"]
     for targets in every:
         chosen = Uniform(targets, ("weights", "biases")).population(layers).layers
@@ -287,7 +280,7 @@ def test_layers_that_are_called_by_numbers_can_be_targets() -> None:
 
 def test_faults_strike_targets_only() -> None:
     sites = Paper("layer1.*")
-    population = sites.population(LAYERS)
+    population = sites.population(Population(LAYERS))
     assert population.size == 40
     struck = sites.draw(population, 7, np.random.default_rng(0))
     assert sum(map(len, struck)) == 7
@@ -297,7 +290,7 @@ def test_faults_strike_targets_only() -> None:
 def test_a_target_that_matches_nothing_names_those_near(target: str) -> None:
     near = {"layer1.0.conv": "layer1.0.conv1", "head.*": "head", "convolutions": "convolution"}
     with pytest.raises(ValueError, match=rf"matches none of the 6 layers; near: .*{near[target]}"):
-        Uniform(["stem", target]).population(LAYERS)
+        Uniform(["stem", target]).population(Population(LAYERS))
 
 
 BIASES = tuple(
@@ -332,7 +325,7 @@ ALL_LAYERS = (*LAYERS, *BIASES, *NORMS, *OUTPUTS, Layer("input", "input", (3, 8,
 def test_targets_name_a_layer_and_all_that_is_its_own(
     part: Any, targets: Targets, expected: list[str]
 ) -> None:
-    chosen = Uniform(targets, part).population(ALL_LAYERS).layers
+    chosen = Uniform(targets, part).population(Population(ALL_LAYERS)).layers
     assert [layer.name for layer in chosen] == expected
 
 
@@ -340,7 +333,7 @@ def test_a_part_that_a_network_has_not_is_refused() -> None:
     with pytest.raises(
         ValueError, match="no layer that these sites draw from has norms; say another"
     ):
-        Uniform(part="norms").population(LAYERS)
+        Uniform(part="norms").population(Population(LAYERS))
 
 
 WEIGHT = Layer("conv", "convolution", (5, 3, 2, 4))
@@ -349,7 +342,7 @@ LENGTHS = {"element": 1, "row": 4, "kernel": 8, "channel": 24, "tensor": 120, "b
 
 @pytest.mark.parametrize("structure", LENGTHS)
 def test_structures_are_all_elements_once_in_runs_of_neighbours(structure: Structure) -> None:
-    population = Uniform(structure=structure, burst=7).population([WEIGHT])
+    population = Uniform(structure=structure, burst=7).population(Population((WEIGHT,)))
     numbers = np.arange(population.size)
     assert population.elements(WEIGHT, numbers).tolist() == list(range(120))
     index = np.arange(120).reshape(WEIGHT.shape)
@@ -366,7 +359,7 @@ def test_structures_are_all_elements_once_in_runs_of_neighbours(structure: Struc
 
 
 def test_rates_speak_of_structures() -> None:
-    population = Uniform(structure="channel").population([WEIGHT])
+    population = Uniform(structure="channel").population(Population((WEIGHT,)))
     assert (population.size, fault_count(0.4, population)) == (5, 2)
     with pytest.raises(
         ValueError, match=r"of 5 channels of conv gives no fault; frate=0\.2 gives one"
@@ -382,7 +375,7 @@ def test_rates_speak_of_structures() -> None:
         ({"duration": "short"}, "sites.duration must be one of permanent, transient, got 'short'"),
         ({"burst": 1}, "sites.burst must be 2 elements or more, a whole number, got 1"),
         ({"burst": 2.5}, "a whole number, got 2.5"),
-        ({"duration": "transient"}, "duration=transient is of activations and inputs; .* weights"),
+        ({"duration": "transient"}, "duration=transient applies to activations and inputs; .* weights are permanent"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], said: str) -> None:

@@ -11,13 +11,13 @@ from typing import cast
 import pytest
 import torch
 
-from resilience.faults.injection import injected
+from resilience.faults.injection import patched
 from resilience.inference.predict import predict
 from resilience.results.record import find_results
 from resilience.system import signals
 from resilience.system.signals import Interrupted
 from tests.conftest import SmallNetwork
-from tests.faults.test_injection import faults_on
+from tests.faults.test_injection import patches_on
 from tests.tiny import ROOT, TINY
 
 
@@ -35,12 +35,12 @@ def test_a_signal_waits_for_the_end_of_a_batch(
         return cast(torch.Tensor, small_network(batch))
 
     inputs = [(batch,) for batch in torch.zeros(50, 3, 8, 8).split(10)]
-    faults = faults_on(small_network, 50, seed=0)
+    faults = patches_on(small_network, 50, seed=0)
     with (
         pytest.raises(Interrupted) as stop,
         signals.handled(),
         signals.deferred(),
-        injected(small_network, faults),
+        patched(small_network, faults),
     ):
         predict(run, inputs)
     assert stop.value.status == 128 + number

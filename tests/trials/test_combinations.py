@@ -4,14 +4,12 @@ from typing import Any, get_args
 
 import pytest
 
-from resilience.faults.perturbations import BitFlip, StuckAt
+from resilience.faults.bit_perturbations import BitFlip, StuckAt
 from resilience.number_formats import FORMATS
-from resilience.faults.population.layers import PARTS, PASSING
+from resilience.faults.population.layers import PARTS, TRANSIENT_PARTS, Structure
 from resilience.faults.perturbations import Constant, Gaussian, Random, Scale, Sign, Zero
-from resilience.faults.population.sites import Duration, Layerwise, Paper, Structure, Uniform
-from resilience.trials import workload_cache
-from resilience.trials.trial import run_trial
-from resilience.trials.workload_cache import check_all_weights
+from resilience.faults.population.sites import Duration, Layerwise, Paper, Uniform
+from resilience.trials.workloads import Workloads
 from tests.faulty import faulty_trial
 
 PERTURBATIONS: dict[str, Any] = {
@@ -36,15 +34,15 @@ STRUCTURES = get_args(Structure)
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_perturbation_strikes_every_part_in_every_format(format: str, part: Any) -> None:
     """Structures, sites and durations take turns, so that each meets all of the others."""
-    workload_cache._subjects.clear()
-    durations = get_args(Duration) if {part, *part} & set(PASSING) else ("permanent",)
+    workloads = Workloads()
+    durations = get_args(Duration) if {part, *part} & set(TRANSIENT_PARTS) else ("permanent",)
     turn = list(FORMATS).index(format)
     for perturb in PERTURBATIONS.values():
         turn += 1
         structure, sites = STRUCTURES[turn % 6], SITES[turn // 2 % 3]
         where = sites(part=part, structure=structure, duration=durations[turn % len(durations)])
-        result, text = run_trial(faulty_trial(where, perturb, {"format": format}, faults=1))
+        result, text = workloads.run(faulty_trial(where, perturb, {"format": format}, faults=1))
         assert text.count("\n") > 1
         rates = [result.corrupted[rate] for rate in ("masked_rate", "sdc_rate", "due_rate")]
         assert sum(rates) == pytest.approx(1)
-    check_all_weights()
+    workloads.check_weights()

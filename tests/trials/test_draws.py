@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from resilience.faults import sampling
-from resilience.faults.perturbations import BitFlip, StuckAt
+from resilience.faults.bit_perturbations import BitFlip, StuckAt
 from resilience.faults.perturbations import Constant
 from resilience.faults.population.sites import Layerwise, Uniform
-from resilience.trials.trial import Trial, run_trial
-from tests.faulty import faulty_trial
+from resilience.trials.workloads import ConfiguredTrial, Workloads
+from tests.faulty import faulty_trial, run_trial
 
 
-def rows(trial: Trial) -> list[dict[str, str]]:
+def rows(trial: ConfiguredTrial) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(run_trial(trial)[1])))
 
 
@@ -50,9 +50,10 @@ def test_the_result_has_the_means_over_draws() -> None:
 
 def test_draws_take_turns_over_layers_from_replica_to_replica() -> None:
     sites, layers = Layerwise(part=("weights", "biases")), Counter[Any]()
+    workloads = Workloads()
     for replica in range(11):
         trial = faulty_trial(sites, faults=3, draws=2, strata="layer", replica=replica)
-        layers.update(draw["layer"] for draw in run_trial(trial)[0].draws)
+        layers.update(draw["layer"] for draw in workloads.run(trial)[0].draws)
     assert set(layers.values()) == {2}
     assert {"stem", "stem.bias", "attention.in_proj_weight", "head.bias"} <= layers.keys()
 

@@ -7,8 +7,8 @@ import pytest
 
 from resilience.config.build import build_trial
 from resilience.config.overrides import compose_trial
-from resilience.trials.trial import run_trial
-from resilience.trials.workload_cache import prepare
+from resilience.trials.workloads import Workloads
+from tests.faulty import run_trial
 
 IMAGES = 200
 NETWORKS = ["resnet50", "squeezenet1_1"]
@@ -39,7 +39,7 @@ def test_int8_is_within_one_point_of_float32(overrides: list[str]) -> None:
     for format in ("float32", "int8"):
         how = ["dataset.limit=1000", f"format={format}"]
         trial = build_trial(compose_trial([*overrides, *how]))
-        subject = prepare(trial.model, trial.dataset, trial.settings)
-        wrong[format] = int((subject.golden.argmax(1) != subject.images.labels).sum())
-    assert len(subject.images) == 1000
+        workload = Workloads().of(trial)
+        wrong[format] = int((workload.golden.argmax(1) != workload.samples.labels).sum())
+    assert len(workload.samples) == 1000
     assert abs(wrong["int8"] - wrong["float32"]) <= 10

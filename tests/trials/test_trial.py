@@ -16,59 +16,52 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from PIL import Image
 from torch import nn
 
 from resilience.data.spec import Dataset
 from resilience.data.images import balanced_choice
-from resilience.data.preprocessing import Preprocessing
 from resilience.data.sources import ImageNet
+from resilience.faults.component import Component
 from resilience.faults.injection import RestorationError
 from resilience.faults.perturbations import Random, Zero
+from resilience.faults.plan import SamplingPlan
 from resilience.faults.population.sites import Layerwise, Paper, Uniform
 from resilience.networks.models import torchvision_network
 from resilience.networks.spec import Model
-from resilience.trials import workload_cache
 from resilience.trials.settings import Settings
-from resilience.trials.trial import Choice, Trial, run_trial
-from resilience.trials.workload_cache import check_all_weights, prepare
+from resilience.trials.workloads import ConfiguredTrial, Workloads
 from tests.conftest import SmallNetwork
+from tests.faulty import PREPROCESSING, Noise, run_trial
 
 SITES = {"paper": Paper(), "layerwise": Layerwise(), "uniform": Uniform()}
-PREPROCESSING = Preprocessing(8, 8)
 SETTINGS = Settings(device="cpu", batch_size=16)
 
 
-class Noise:
-    """Pictures of noise with labels that mean nothing."""
-
-    classes = tuple(range(10))
-    targets = tuple(i % 10 for i in range(60))
-
-    def __len__(self) -> int:
-        return 60
-
-    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
-        if index >= 60:
-            raise IndexError
-        noise = np.random.default_rng(index).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        return Image.fromarray(noise), self.targets[index]
-
-
-def trial_of(sites: str = "uniform", perturb: str = "zero", **factors: Any) -> Trial:
+def trial_of(
+    sites: str = "uniform",
+    perturb: str | Component[Any] = "zero",
+    *,
+    frate: float | None = 0.01,
+    faults: int | None = None,
+    **factors: Any,
+) -> ConfiguredTrial:
     options: dict[str, Any] = {"low": -1.0, "high": 1.0, "span": "fixed"}
-    rule = {
-        "zero": Choice(Zero(), "zero", {}, {}),
-        "random": Choice(Random(), "random", options, {}),
+    rule: dict[str, Component[Any]] = {
+        "zero": Component(Zero(), "zero", {}, {}),
+        "random": Component(Random(), "random", options, {}),
     }
     model = Model("small", SmallNetwork, "none", {"network": {}}, preprocessing=PREPROCESSING)
-    return Trial(
+    plan = SamplingPlan(
+        Component(SITES[sites], sites, {}, {}),
+        rule[perturb] if isinstance(perturb, str) else perturb,
+        frate,
+        faults,
+    )
+    return ConfiguredTrial(
         **{
             "model": model,
             "dataset": Dataset("noise", Noise, None, {"name": "noise"}),
-            "sites": Choice(SITES[sites], sites, {}, {}),
-            "perturb": rule[perturb],
-            "frate": 0.01,
+            "plan": plan,
             "replica": 0,
             "seed": 0,
             "settings": SETTINGS,
@@ -132,13 +125,13 @@ def test_values_are_pinned() -> None:
 
 def test_any_other_factor_or_option_gives_other_faults() -> None:
     base = trial_of()
-    wide = Choice(Random(high=2.0), "random", {"high": 2.0}, {"high": 2.0})
+    wide = Component(Random(high=2.0), "random", {"high": 2.0}, {"high": 2.0})
     others = [
         base,
         trial_of("layerwise"),
         trial_of(perturb="random"),
-        dataclasses.replace(base, perturb=wide),
-        dataclasses.replace(base, frate=0.02),
+        trial_of(perturb=wide),
+        trial_of(frate=0.02),
         dataclasses.replace(base, replica=1),
         dataclasses.replace(base, seed=1),
         dataclasses.replace(base, model=dataclasses.replace(base.model, name="other")),
@@ -149,15 +142,15 @@ def test_any_other_factor_or_option_gives_other_faults() -> None:
 
 
 def test_options_at_their_defaults_change_nothing() -> None:
-    plain = dataclasses.replace(trial_of(), perturb=Choice(Random(), "random", {}, {}))
+    plain = trial_of(perturb=Component(Random(), "random", {}, {}))
     spelt = trial_of(perturb="random")
     assert plain.generator().random() == spelt.generator().random()
 
 
 def test_faults_do_not_depend_on_order() -> None:
-    designs = [trial_of(replica=replica) for replica in range(4)]
-    forward = [run_trial(trial)[1] for trial in designs]
-    backward = [run_trial(trial)[1] for trial in reversed(designs)]
+    designs, workloads = [trial_of(replica=replica) for replica in range(4)], Workloads()
+    forward = [workloads.run(trial)[1] for trial in designs]
+    backward = [workloads.run(trial)[1] for trial in reversed(designs)]
     assert forward == backward[::-1]
     assert len(set(forward)) == 4
 
@@ -212,10 +205,7 @@ def test_non_finite_outputs_are_detectable_and_have_no_cross_entropy() -> None:
     def infinite(values: torch.Tensor, *_: object) -> torch.Tensor:
         return torch.full_like(values, torch.inf)
 
-    everything = dataclasses.replace(
-        trial_of(frate=1.0), perturb=Choice(infinite, "infinite", {}, {})
-    )
-    result, _ = run_trial(everything)
+    result, _ = run_trial(trial_of(perturb=Component(infinite, "infinite", {}, {}), frate=1.0))
     assert result.corrupted["due_rate"] == 1
     assert result.corrupted["top1_error"] == 1
     assert result.corrupted["mean_cross_entropy"] is None
@@ -291,9 +281,8 @@ def test_an_independent_implementation_agrees_on_real_images(
 
 def test_successive_trials_share_what_they_work_on() -> None:
     first, second = trial_of(), trial_of(replica=5, frate=0.1)
-    arguments = ("model", "dataset", "settings")
-    one, other = (prepare(*(getattr(t, name) for name in arguments)) for t in (first, second))
-    assert one is other
+    workloads = Workloads()
+    assert workloads.of(first) is workloads.of(second)
 
 
 def test_the_fingerprint_speaks_of_what_determines_the_numbers() -> None:
@@ -324,7 +313,6 @@ def test_a_golden_run_of_another_network_is_not_believed(own_cache: Path) -> Non
 
     one = trial_of(frate=0.0)
     assert run_trial(one)[0].corrupted["masked_rate"] == 1
-    workload_cache._subjects.clear()
     other = dataclasses.replace(one, model=dataclasses.replace(one.model, build=Other))
     assert run_trial(other)[0].corrupted["masked_rate"] == 1
     assert len(list((own_cache / "golden").glob("*.safetensors"))) == 1
@@ -335,7 +323,6 @@ def test_a_golden_run_with_a_flipped_bit_is_made_again(own_cache: Path) -> None:
     (path,) = (own_cache / "golden").glob("*.safetensors")
     content = bytearray(path.read_bytes())
     content[-1] ^= 0x40  # in the logits of the last image, far from the first batch
-    workload_cache._subjects.clear()
     path.unlink()
     path.write_bytes(content)
     assert run_trial(trial_of())[0].golden == before
@@ -352,27 +339,28 @@ def test_a_golden_run_that_is_not_finite_is_refused() -> None:
 
 
 def test_weights_that_changed_during_a_campaign_are_noticed() -> None:
-    run_trial(trial_of())
-    check_all_weights()
-    (subject,) = workload_cache._subjects.values()
-    subject.classifier.network.get_submodule("head").bias[0] += 1  # type: ignore
+    workloads = Workloads()
+    workloads.run(trial_of())
+    workloads.check_weights()
+    workloads.of(trial_of()).network.get_submodule("head").bias[0] += 1  # type: ignore
     with pytest.raises(RestorationError, match="not those that were loaded"):
-        check_all_weights()
+        workloads.check_weights()
 
 
 def test_a_network_that_was_not_restored_is_loaded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = run_trial(trial_of(replica=1))
-    (subject,) = workload_cache._subjects.values()
+    workloads = Workloads()
+    expected = workloads.run(trial_of(replica=1))
+    workload = workloads.of(trial_of())
 
     def damaged(*_: object) -> None:
-        subject.classifier.network.get_submodule("head").bias[0] += 1  # type: ignore
+        workload.network.get_submodule("head").bias[0] += 1  # type: ignore
         raise RestorationError("struck weights of head were not restored")
 
     with monkeypatch.context() as context:
         context.setattr("resilience.inference.engine.check_restored", damaged)
         with pytest.raises(RestorationError):
-            run_trial(trial_of())
-    assert not workload_cache._subjects
-    result, faults = run_trial(trial_of(replica=1))
+            workloads.run(trial_of())
+    assert workloads.of(trial_of()) is not workload
+    result, faults = workloads.run(trial_of(replica=1))
     assert (result.corrupted, faults) == (expected[0].corrupted, expected[1])
-    check_all_weights()
+    workloads.check_weights()

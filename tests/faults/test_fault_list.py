@@ -9,26 +9,20 @@ import pytest
 
 from resilience.config.build import build_trial
 from resilience.config.overrides import compose_trial
-from resilience.faults.perturbations import BitFlip
-from resilience.faults.listed import read_list
+from resilience.faults.bit_perturbations import BitFlip
+from resilience.faults.fault_file import read_list
+from resilience.faults.fault_list import FaultList
 from resilience.faults.perturbations import Constant, Gaussian, Random
 from resilience.faults.population.sites import Uniform
-from resilience.faults.component import Component
-from resilience.trials.trial import Trial, run_trial
-from tests.faulty import faulty_trial
+from resilience.trials.workloads import ConfiguredTrial
+from tests.faulty import faulty_trial, run_trial
 
 EVERYWHERE = Uniform(part=("weights", "biases", "norms", "activations", "inputs"))
 TRANSIENT = Uniform(part=("weights", "activations", "inputs"), duration="transient")
 
 
-def listing(text: str, **settings: Any) -> Trial:
-    listed = read_list(text, "faults.csv")
-    changed = {"part": listed.parts, "from": listed.sha256}
-    sites: Choice[Any] = Choice(listed, "listed", {}, changed)
-    trial = faulty_trial(settings=settings)
-    return Trial(
-        trial.model, trial.dataset, sites, trial.perturb, None, 0, 0, trial.settings, listed=listed
-    )
+def listing(text: str, **settings: Any) -> ConfiguredTrial:
+    return faulty_trial(settings=settings, plan=read_list(text, "faults.csv"))
 
 
 CASES = [
@@ -59,9 +53,10 @@ def test_a_list_gives_the_same_figures_again(
 
 def test_a_list_says_what_it_is_in_results() -> None:
     trial = listing(run_trial(faulty_trial())[1])
+    assert isinstance(trial.plan, FaultList)
     assert (trial.factors()["frate"], trial.parameters()["faults"]) == (
         None,
-        {"from": trial.listed.sha256},  # type: ignore[union-attr]
+        {"from": trial.plan.sha256},
     )
 
 
@@ -85,7 +80,8 @@ def test_lists_of_other_layers_of_the_same_part_are_both_injected(tmp_path: Path
     for file, text in zip(files, texts, strict=True):
         file.write_text(text)
     built = [build_trial(compose_trial([f"faults_from={file}"])) for file in files]
-    assert built[0].sites.changed != built[1].sites.changed
+    assert built[0].plan.exposing != built[1].plan.exposing
+    assert built[0].plan.changed() != built[1].plan.changed()
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +104,12 @@ def altered(text: str, line: int, **values: str) -> str:
     ("values", "said"),
     [
         ({"layer": "stam"}, "line 3: this network has no layer stam; near: stem"),
-        ({"part": "biases"}, "line 3: .* is of the weights, not of the biases"),
+        ({"part": "biases"}, "line 3: .* belongs to the weights, not the biases"),
         ({"index": "99999"}, "line 3: index is 99999, and there are .* elements of"),
         ({"index": "-1"}, "line 3: index is -1"),
         ({"before_bits": "00000000"}, "line 3: .* holds .*, not 00000000: the list is of other"),
-        ({"before_bits": "0000"}, "line 3: before_bits is 0000, and not 8 hexadecimal digits"),
-        ({"after_bits": "0000000g"}, "line 3: after_bits is 0000000g, and not 8 hexadecimal"),
+        ({"before_bits": "0000"}, "line 3: before_bits is 0000, not 8 hexadecimal digits"),
+        ({"after_bits": "0000000g"}, "line 3: after_bits is 0000000g, not 8 hexadecimal"),
     ],
 )
 def test_the_first_fault_that_does_not_fit_is_named(
@@ -139,9 +135,9 @@ def test_a_site_that_is_listed_twice_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
-        ("draw", "x", "line 2: draw is x, and not a number"),
-        ("bits", "99", "line 2: bits is 99, and not bit numbers of float32"),
-        ("bits", "one", "line 2: bits is one, and not bit numbers of float32"),
+        ("draw", "x", "line 2: draw is x, not a number"),
+        ("bits", "99", "line 2: bits is 99, not bit numbers of float32"),
+        ("bits", "one", "line 2: bits is one, not bit numbers of float32"),
     ],
 )
 def test_further_columns_are_checked(column: str, value: str, said: str) -> None:
@@ -151,7 +147,7 @@ def test_further_columns_are_checked(column: str, value: str, said: str) -> None
 
 
 def test_a_list_of_another_format_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not 4 hexadecimal digits as of format=float16"):
+    with pytest.raises(ValueError, match="not 4 hexadecimal digits as in format=float16"):
         run_trial(listing(text, format="float16"))
 
 
