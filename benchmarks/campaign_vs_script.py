@@ -29,8 +29,8 @@ from typing import Any
 import torch
 from measuring import composed, options_parser, report, run_campaign
 
-from resilience.data.spec import Dataset
 from resilience.data.images import balanced_choice, source_labels
+from resilience.data.spec import Dataset
 from resilience.networks.models import choose_preprocessing, load_classifier
 
 SCRIPT = Path(__file__).with_name("plain_script.py")

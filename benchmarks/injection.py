@@ -29,9 +29,7 @@ from plain_script import Fault, corrupted_copy, decide_each
 from torch import nn
 
 from resilience.faults.injection import bit_sums, check_restored, injected
-from resilience.faults.memory import Memory
 from resilience.faults.perturbations import Zero
-from resilience.faults.sampling import sample
 from resilience.faults.population.sites import Paper, Population, Sites, Uniform, fault_count
 from resilience.faults.population.tracing import used_layers
 from resilience.inference.engine import Engine

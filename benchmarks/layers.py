@@ -28,14 +28,13 @@ from measuring import (
     report,
     write_images,
 )
+from resilience.trials.workload_cache import prepare
 from torch.utils.flop_counter import FlopCounterMode
 
 from resilience.faults.perturbations import Random
-from resilience.faults.sampling import sample
 from resilience.faults.population.layers import Population
 from resilience.faults.population.sites import Uniform
 from resilience.trials.workload import Subject
-from resilience.trials.workload_cache import prepare
 
 
 def limit(subject: Subject, every: int) -> float:

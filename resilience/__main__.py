@@ -1,4 +1,4 @@
-"""The entry point: compose a configuration, run one trial or a sweep of them, save results.
+"""Entry point: compose a configuration, run one trial or a sweep, and save results.
 
 `resilience` is the same program; `resilience analyze` is `python -m resilience.analyze`, and so on.
 """
@@ -28,12 +28,12 @@ from resilience.system.atomic import remove_unfinished
 log = logging.getLogger("resilience")
 
 COMMANDS = ("analyze", "plan", "prepare", "replay", "status")
-"""Commands beside the program itself, each a module with a `main`."""
+"""Subcommands, each a module with a `main`."""
 
 
 @hydra.main(config_path=f"pkg://{CONFIG_MODULE}", config_name=CONFIG_NAME, version_base="1.3")
 def run(config: DictConfig) -> None:
-    """Run the trial that a configuration describes, and save its result."""
+    """Run the trial that a configuration describes and save its result."""
     hydra_config = HydraConfig.get()
     directory = Path(hydra_config.runtime.output_dir)
     with signals.handled(), signals.deferred():
@@ -45,7 +45,7 @@ def run(config: DictConfig) -> None:
 
 
 def _run_among_others(config: DictConfig, directory: Path, overrides: list[str]) -> None:
-    """Run a trial of a sweep; if it fails, say why in `failure.json`, and let the sweep go on."""
+    """Run a trial of a sweep; if it fails, record why in `failure.json` and continue the sweep."""
     remove_unfinished(directory)
     try:
         _run(config, directory, Path(HydraConfig.get().sweep.dir))
@@ -70,10 +70,10 @@ def main() -> None:
 
 
 def _run_program() -> None:
-    """Run a trial or a sweep; a user's error ends it with one line and status 1."""
-    # So that Hydra lets errors out, instead of printing them and their stack itself.
+    """Run a trial or a sweep; a user error ends it with one line and status 1."""
+    # So that Hydra raises errors instead of printing them with their stack itself.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    logging.raiseExceptions = False  # a full disk needs no stack for each line that is not logged
+    logging.raiseExceptions = False  # on a full disk, no stack trace for every lost log line
     _register_plugins()
     with Session().active() as session:
         try:
@@ -90,7 +90,7 @@ def _run_and_end(session: Session) -> None:
     failure = None
     try:
         run()
-    except Exception as error:  # of one trial; the others have results
+    except Exception as error:  # of one trial; all others have results
         failure = error
     session.check_weights()
     failed = lifecycle.end(session.runs)
@@ -101,8 +101,8 @@ def _run_and_end(session: Session) -> None:
 
 
 def _register_plugins() -> None:
-    """Make sweeper and launcher known to Hydra, whose search misses editable installs."""
-    plugins = Plugins.instance()  # searches now; what it finds, it would import a second time
+    """Register sweeper and launcher with Hydra, whose search misses editable installs."""
+    plugins = Plugins.instance()  # searches first, as it would import them a second time
     from hydra_plugins.resilience.launcher import ClusterLauncher
     from hydra_plugins.resilience.sweeper import CampaignSweeper
 

@@ -1,4 +1,4 @@
-"""Say what a campaign will do, cost and be able to say, without running it.
+"""Report what a campaign will do, cost and be able to show, without running it.
 
 python -m resilience.plan [the campaign's overrides]
 """
@@ -31,12 +31,12 @@ def cells(overrides: Sequence[str]) -> "list[Cell]":
 
 
 def plan_campaign(options: argparse.Namespace) -> "Plan":
-    """Measure what the campaign's models cost, and plan it.
+    """Measure the cost of a campaign's models, and plan the campaign.
 
     Raises
     ------
     UserError
-        If something that the user asked for does not exist or does not go together.
+        If something that the user asked for does not exist or is incompatible with the rest.
     """
     from resilience.analysis.power.foresight import Wish
     from resilience.planning.cost import measure_apart
@@ -54,7 +54,7 @@ def plan_campaign(options: argparse.Namespace) -> "Plan":
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     parser = _parser()
     options = parser.parse_intermixed_args(arguments)
     if options.power <= options.alpha:

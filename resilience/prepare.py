@@ -1,4 +1,4 @@
-"""Do in advance what a campaign's trials need: downloads, decoding, fits and golden runs.
+"""Prepare what a campaign's trials need: downloads, decoding, fits and golden runs.
 
 python -m resilience.prepare [the campaign's overrides]
 """
@@ -16,20 +16,20 @@ log = logging.getLogger("resilience")
 
 
 def workloads(overrides: list[str]) -> list[list[str]]:
-    """Overrides of one trial for each workload of a campaign, in its order."""
+    """Overrides of one trial per workload of a campaign, in the campaign's order."""
     kept = (workload_overrides(trial) for trial in trial_overrides(overrides))
     return [list(trial) for trial in dict.fromkeys(kept)]
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m resilience.prepare", description=__doc__)
     parser.add_argument("overrides", nargs="*", help="as for python -m resilience -m")
     arguments = parser.parse_args(given)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     with ending_in_one_line():
         for overrides in workloads(arguments.overrides):
-            # This process may fit, wherever the campaign is to run.
+            # This process may fit, wherever the campaign will run.
             trial = build_trial(compose_trial([*overrides, "cluster=local"]))
             from resilience.metrics import accuracy
             from resilience.trials.workloads import Workloads

@@ -1,4 +1,4 @@
-"""Run one trial again from its own files, and check whether everything agrees.
+"""Run one trial again from its own files, and check that everything agrees.
 
 python -m resilience.replay path/to/result.json
 """
@@ -37,21 +37,21 @@ from resilience.system.former_names import in_present_names
 from resilience.system.provenance import processor
 
 SHOWN = 10
-"""At most so many differences of a kind are listed."""
+"""Maximum number of differences listed per kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A result, and what differs now that its trial was run again.
+    """A result, and how a new run of its trial differs from it.
 
     Attributes
     ----------
     damage
         What is wrong with the result's own file; empty if nothing.
     machine
-        What is another than where the trial was run; not a disagreement.
+        How this machine differs from the trial's; not a disagreement.
     workload, settings, faults, figures
-        Disagreements, by what they are about.
+        Disagreements, by subject.
     """
 
     result: Result
@@ -64,7 +64,7 @@ class Replay:
 
     @property
     def agrees(self) -> bool:
-        """Whether every fault and every figure is what the result says."""
+        """Whether every fault and every metric matches the result."""
         return not (self.damage or self.workload or self.settings or self.faults or self.figures)
 
 
@@ -74,9 +74,9 @@ def replay(path: Path) -> Replay:
     Raises
     ------
     DamagedResultError
-        If it is no result at all.
+        If it is not a result at all.
     UserError
-        If a file beside it is missing, or something that the trial needs.
+        If a file beside it, or something that the trial needs, is missing.
     """
     damage = ""
     try:
@@ -98,7 +98,7 @@ def replay(path: Path) -> Replay:
 
 
 def report(done: Replay) -> Iterator[str]:
-    """What a replay found, line by line; weights and images that are others come first."""
+    """What a replay found, line by line; differing weights and images come first."""
     trial = done.result.trial
     names = ("model", "dataset", "sites", "perturb", "frate", "replica", "seed")
     yield " ".join(f"{name}={trial[name]}" for name in names if trial[name] is not None)
@@ -149,7 +149,7 @@ def _configuration(path: Path) -> DictConfig:
 
 
 def _present(file: Path) -> DictConfig:
-    """A configuration, which may be of an earlier version, in present names."""
+    """A configuration, possibly from an earlier version, in current names."""
     config = OmegaConf.to_container(OmegaConf.load(file))
     if not isinstance(config, dict):
         raise TypeError("it holds no mapping")
@@ -174,7 +174,7 @@ def _run(config: DictConfig, result: Result) -> tuple[Result, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status: 0 if the result agrees, 1 if not."""
+    """Run the command and return its exit status: 0 if the result agrees, 1 if not."""
     parser = argparse.ArgumentParser(
         prog="python -m resilience.replay",
         description="Run one trial again from its own files, and say whether everything agrees.",

@@ -1,4 +1,4 @@
-"""The command that says how far a campaign is: `python -m resilience.status DIR`."""
+"""Command that reports a campaign's progress: `python -m resilience.status DIR`."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from resilience.results.failed_trials import find_failures
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m resilience.status",
         description="How far a campaign is, wherever it runs, and which of its trials failed.",

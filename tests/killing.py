@@ -15,7 +15,7 @@ from pathlib import Path
 import sklearn.datasets  # noqa: F401 (what the first trial would import)
 
 import resilience.analyze
-import resilience.trials.trial  # noqa: F401
+import resilience.trials.workloads  # noqa: F401
 from resilience.__main__ import main
 from resilience.results.record import DamagedResultError, find_results, read_whole_result
 from tests.tiny import TINY

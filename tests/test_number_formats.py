@@ -45,7 +45,11 @@ def test_bits_are_named_by_number_range_and_field(
     [
         ("int8", "exponent", "bits=exponent means nothing in int8; .* fields sign, any"),
         ("int8", "mantissa", "bits=mantissa means nothing in int8"),
-        ("float16", 16, "bits=16 is not a range of bits of float16, whose bits are numbered 0 to 15"),
+        (
+            "float16",
+            16,
+            "bits=16 is not a range of bits of float16, whose bits are numbered 0 to 15",
+        ),
         ("float32", "30-23", "not a range of bits"),
         ("float32", -1, "means nothing"),
         ("float32", "1-", "means nothing"),

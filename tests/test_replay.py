@@ -12,7 +12,6 @@ from resilience.__main__ import main as run_program
 from resilience.replay import main
 from resilience.results.comparison import figure_differences, machine_differences
 from resilience.results.record import Result, find_results, read_result, write_result
-from resilience.trials import workload_cache
 from tests.test_main import RUN, run
 from tests.test_main import SMALL as OPTIONS
 
@@ -42,7 +41,6 @@ def changed(path: Path, **sections: object) -> Result:
 
 
 def test_an_untouched_result_agrees(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    workload_cache._subjects.clear()
     count = read_result(path).faults["count"]
     assert main([str(path)]) == 0
     assert f"It agrees: {count} faults and 15 figures are equal." in capsys.readouterr().out
@@ -107,7 +105,6 @@ def test_other_weights_are_named_first(
     given = ["model=squeezenet1_1", *SMALL[1:], "model.weights=weights.pth"]
     path = run_here(given, tmp_path, monkeypatch)
     write_weights(2)
-    workload_cache._subjects.clear()
     assert main([str(path)]) == 1
     lines = capsys.readouterr().out.splitlines()
     said = [line for line in lines if not line.startswith("[")]  # what is no log line

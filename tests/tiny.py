@@ -23,7 +23,7 @@ ROOT = str(Path(__file__).parents[1])
 class Deadly:
     """A perturbation that kills the process that many faults are made in."""
 
-    def __call__(self, values: Tensor, weight: Tensor, rng: object) -> Tensor:
+    def __call__(self, values: Tensor, rng: object) -> Tensor:
         if len(values) > 20:
             os.kill(os.getpid(), signal.SIGKILL)
         return values * 2

@@ -1,4 +1,4 @@
-"""Campaigns: a sweep's directory, resuming, shards, progress, and where trials run."""
+"""Campaigns: the directory of a sweep, resuming, shards, progress and launchers."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""A campaign, the directory of a sweep's trials: what happens at its beginning and end."""
+"""Start and end of a campaign, which is the directory of a sweep's trials."""
 
 import json
 import logging
@@ -31,13 +31,13 @@ class Run:
     Attributes
     ----------
     directory
-        The campaign's.
+        Of the campaign.
     trials
-        Overrides of each trial that had no result.
+        Overrides of each trial that still had no result.
     analysed
-        Whether an analysis is wanted at the end.
+        Whether to analyse the campaign at the end.
     critical
-        Number of images from which on a draw of faults is critical.
+        Number of affected images at which a draw of faults counts as critical.
     """
 
     directory: Path
@@ -46,22 +46,22 @@ class Run:
     critical: int = 1
 
     def failures(self) -> list[Failure]:
-        """Those of its trials that failed."""
+        """The trials of this run that failed."""
         own = {tuple(trial) for trial in self.trials}
         return [found for found in find_failures(self.directory) if found.overrides in own]
 
 
 def begin(config: DictConfig, run: Run, size: int, found: int, others: int) -> None:
-    """Note a run in its campaign's `campaign.json`, the run before it among the `earlier`.
+    """Record a run in its campaign's `campaign.json`, moving the previous run to `earlier`.
 
     Parameters
     ----------
     config
-        Of the sweep, before anything in it was swept.
+        Of the sweep, before any sweep override is applied.
     size
-        Number of trials of the sweep, with all its shards.
+        Number of trials in the sweep, over all its shards.
     found, others
-        Number of results that the campaign has, and of those that are no trials of the sweep.
+        Number of results in the campaign, and of those that belong to no trial of the sweep.
     """
     of_trials = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     document = {
@@ -76,7 +76,7 @@ def begin(config: DictConfig, run: Run, size: int, found: int, others: int) -> N
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     path = run.directory / CAMPAIGN_FILE
-    with FileLock(run.directory / f".{CAMPAIGN_FILE}.lock"):  # shards may start together
+    with FileLock(run.directory / f".{CAMPAIGN_FILE}.lock"):  # shards may start at the same time
         remove_unfinished(run.directory)
         before = read_campaign_file(run.directory)
         if path.exists() and not before:
@@ -94,7 +94,7 @@ def begin(config: DictConfig, run: Run, size: int, found: int, others: int) -> N
 
 
 def read_campaign_file(directory: Path) -> dict[str, Any]:
-    """The content of a campaign's `campaign.json`; empty where there is none, or no whole one."""
+    """The content of a campaign's `campaign.json`; empty if it is missing or damaged."""
     try:
         document = json.loads((directory / CAMPAIGN_FILE).read_bytes())
     except (FileNotFoundError, ValueError):
@@ -103,7 +103,7 @@ def read_campaign_file(directory: Path) -> dict[str, Any]:
 
 
 def _same(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two runs are of one sweep, or of its shards."""
+    """Whether two runs belong to the same sweep, or to shards of it."""
     one, another = (
         (each["sweep"], [word for word in each["overrides"] if not word.startswith("shard=")])
         for each in (run, other)
@@ -112,9 +112,9 @@ def _same(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def end(runs: Sequence[Run]) -> int:
-    """Analyse what was run, with or without failed trials; give how many failed.
+    """Analyse what was run, whether or not trials failed; return the number of failures.
 
-    Hydra has a callback for a sweep's end, but not when a trial failed, and it swallows errors.
+    Hydra's callback for the end of a sweep is not called if a trial failed, and it swallows errors.
     """
     failed = 0
     for run in reversed(runs):
@@ -127,7 +127,7 @@ def end(runs: Sequence[Run]) -> int:
 
 
 def how_to_go_on(runs: Sequence[Run]) -> str:
-    """The command that goes on with what was run."""
+    """The command that resumes what was run."""
     command = list(sys.orig_argv)
     named = any(word.startswith(("campaign=", "hydra.sweep.dir=")) for word in command)
     if runs and not named:

@@ -1,4 +1,4 @@
-"""How far a campaign is, told from its files, so that it is true for any number of workers."""
+"""Progress of a campaign, read from its files so that it is right for any number of workers."""
 
 import json
 import os
@@ -18,24 +18,24 @@ from resilience.campaign.lifecycle import read_campaign_file
 from resilience.results.record import FAILURE_FILE, RESULT_FILE, exact_faults
 
 _LOOKS_APART = 0.5
-"""Seconds between two looks at a campaign, or fifty times what a look takes."""
+"""Seconds between polls of a campaign's files; at least fifty times what a poll takes."""
 
 _LINES_APART = 300.0
-"""Seconds between two plain lines, unless a tenth of the trials is done meanwhile."""
+"""Seconds between plain lines, unless another tenth of the trials finishes sooner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a campaign is.
+    """Progress of a campaign.
 
     Attributes
     ----------
     trials, done, failed
-        Numbers of trials: those that the campaign is to have, with a result, with a failure.
+        Number of trials in the campaign, of those with a result, and of those with a failure.
     seconds_left
-        Estimated from the trials of the latest run; None: nothing to tell it from.
+        Estimated from the trials of the latest run; None if there is nothing to estimate from.
     latest
-        The trial that was finished last, and its top-1 error.
+        The trial that finished last, and its top-1 error.
     """
 
     trials: int
@@ -46,7 +46,7 @@ class Standing:
 
     @property
     def left(self) -> int:
-        """Number of trials that are yet to be made."""
+        """Number of trials still to run."""
         return max(self.trials - self.done - self.failed, 0)
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class Standing:
 
 
 class Tally:
-    """Counts the trials of a campaign again and again; results that it has seen are not sought."""
+    """Counts the trials of a campaign repeatedly, skipping results that it has already seen."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -71,7 +71,7 @@ class Tally:
         self._newest: tuple[float, str] | None = None
 
     def standing(self) -> Standing:
-        """How far the campaign is now."""
+        """Current progress of the campaign."""
         failed = 0
         for folder, folders, files in os.walk(self._directory):
             folders[:] = [
@@ -96,7 +96,7 @@ class Tally:
         path = f"{folder}/{RESULT_FILE}"
         try:
             written = Path(path).stat().st_mtime
-        except FileNotFoundError:  # moved aside meanwhile
+        except FileNotFoundError:  # moved aside in the meantime
             return
         self._done.add(folder)
         if self._newest is None or written >= self._newest[0]:
@@ -119,13 +119,13 @@ class Tally:
             document = json.loads(Path(self._newest[1]).read_bytes())
             trial, error = document["trial"], document["corrupted"]["top1_error"]
             where = f"{trial['model']} {trial['perturb']} {_level(document)}"
-        except (OSError, ValueError, KeyError, TypeError):  # whoever resumes will say what is wrong
+        except (OSError, ValueError, KeyError, TypeError):  # resuming reports what is wrong
             return None
         return f"{where}: top-1 error {error:.3f}"
 
 
 def _level(document: dict[str, Any]) -> str:
-    """The failure rate of a trial, or its number of faults where that is exact."""
+    """The failure rate of a trial, or its exact number of faults."""
     trial, parameters, faults = (document[name] for name in ("trial", "parameters", "faults"))
     count = exact_faults(trial, parameters, faults)
     if count is None:
@@ -135,7 +135,7 @@ def _level(document: dict[str, Any]) -> str:
 
 @contextmanager
 def shown(directory: Path) -> Iterator[None]:
-    """Show how far a campaign is while its trials run: a live line, or plain lines in a log."""
+    """Show a campaign's progress while its trials run: a live line, or plain lines in a log."""
     show = _live if sys.stderr.isatty() else _plain
     finished = threading.Event()
     thread = threading.Thread(target=show, args=(Tally(directory), finished.wait), daemon=True)
@@ -148,7 +148,7 @@ def shown(directory: Path) -> Iterator[None]:
 
 
 def follow(directory: Path) -> None:
-    """Show how far a campaign is until no trial is left."""
+    """Show a campaign's progress until no trial is left."""
     tally = Tally(directory)
 
     def wait(seconds: float) -> bool:
@@ -159,7 +159,7 @@ def follow(directory: Path) -> None:
 
 
 def _live(tally: Tally, wait: Callable[[float], bool]) -> None:
-    """Draw one line again and again until `wait`, given seconds, is true."""
+    """Redraw one line until `wait`, given seconds, returns true."""
     with tqdm(bar_format="{percentage:3.0f}% |{bar:20}| {desc}", dynamic_ncols=True) as bar:
         for standing in _looks(tally, wait):
             bar.total, bar.n = standing.trials, standing.done
@@ -167,7 +167,7 @@ def _live(tally: Tally, wait: Callable[[float], bool]) -> None:
 
 
 def _plain(tally: Tally, wait: Callable[[float], bool]) -> None:
-    """Print a line for each tenth of the trials, or when a while has passed."""
+    """Print a line for each tenth of the trials, or after a while without one."""
     said, when = -1, time.monotonic()
     standing = None
     for standing in _looks(tally, wait):
@@ -178,7 +178,7 @@ def _plain(tally: Tally, wait: Callable[[float], bool]) -> None:
 
 
 def _looks(tally: Tally, wait: Callable[[float], bool]) -> Iterator[Standing]:
-    """How far a campaign is, now and again, and once more when the wait is over."""
+    """Progress of a campaign at intervals, and once more when the wait is over."""
     over = False
     while True:
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a campaign has already, and whether more trials go with it."""
+"""What a campaign already has, and whether more trials may join it."""
 
 import logging
 from collections import defaultdict
@@ -19,7 +19,7 @@ from resilience.system.atomic import set_aside
 from resilience.system.errors import UserError
 from resilience.system.hashing import canonical_json, identity_digest
 
-if TYPE_CHECKING:  # torch takes seconds to import, and a new campaign needs none of it here
+if TYPE_CHECKING:  # torch takes seconds to import, and a new campaign does not need it here
     from resilience.trials.workloads import ConfiguredTrial
 
 log = logging.getLogger("resilience")
@@ -32,24 +32,24 @@ _WITHIN = {
     "sites": ("sites",),
     "perturb": ("perturb",),
 }
-"""Factors that the options of a section of a trial's parameters belong to."""
+"""Factors that the options in each section of a trial's parameters belong to."""
 
 _NOT_SET = "not set"
-"""Value of a setting that a trial lacks."""
+"""Value of a setting that a trial does not have."""
 
 
 class MixedCampaignError(UserError):
-    """Trials that must not join the results of a campaign."""
+    """Trials that must not join a campaign's results."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Setting:
-    """An option of a trial: its name, and where it must stay the same.
+    """An option of a trial: its name, and the context in which it must not change.
 
     Attributes
     ----------
     context
-        The section of the parameters, and the values of the factors within which it applies.
+        The section of the parameters, and the values of the factors that it applies to.
     """
 
     context: tuple[str, ...]
@@ -57,7 +57,7 @@ class Setting:
 
 
 def read_campaign(directory: Path) -> list[Result]:
-    """The whole results of a campaign; damaged ones are moved aside, with a warning."""
+    """The intact results of a campaign; damaged ones are moved aside with a warning."""
     results = []
     for path in find_results(directory):
         try:
@@ -81,14 +81,14 @@ def finished(
     Parameters
     ----------
     identity
-        Everything that the numbers of a trial depend on, the hashes of weights and images among
-        it. Asked for trials that have a result, and for one trial of each other model that has
+        Everything that a trial's numbers depend on, including the hashes of weights and images.
+        Called for trials that have a result, and for one trial of each other model that has
         results.
 
     Raises
     ------
     MixedCampaignError
-        If trials would mix with results of other settings, weights or images.
+        If trials would mix with results of other settings, weights, images or program versions.
     """
     _refuse_other_settings(trials, results)
     _warn_of_other_versions(results)
@@ -99,7 +99,7 @@ def finished(
         factors = trial.factors()
         result = known.get(_key(factors, trial.parameters()))
         found.append(result is not None)
-        # Of a model with results, one trial without a result tells as much as all of them.
+        # Where a model has results, checking one of its trials without a result covers them all.
         reference = unchecked.pop(_workload(factors), None)
         if result is None and reference is None:
             continue
@@ -122,10 +122,10 @@ def _workload(factors: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _refuse_other_settings(trials: Sequence["ConfiguredTrial"], results: Sequence[Result]) -> None:
-    """Raise an error for settings that have one value in the results and another one now.
+    """Raise an error for settings whose value differs between the results and now.
 
-    What trials sweep, they sweep on purpose; but not over models' weights, or over images: results
-    of one model that differ in these can't be analysed together.
+    Swept settings differ on purpose, except those of a model's weights or of images: results of
+    one model that differ in these can't be analysed together.
     """
     before = _values([(result.trial, result.parameters) for result in results])
     now = _values([(trial.factors(), trial.parameters()) for trial in trials])
@@ -149,12 +149,12 @@ def _refuse_other_settings(trials: Sequence["ConfiguredTrial"], results: Sequenc
 def _values(
     trials: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]],
 ) -> dict[Setting, set[str]]:
-    """The values of each setting, as JSON, among the trials that have its context.
+    """The values of each setting, as JSON, over the trials that have its context.
 
     Parameters
     ----------
     trials
-        Factors and parameters of each.
+        Factors and parameters of each trial.
     """
     settings = [
         {setting: canonical_json(value) for setting, value in _settings(*trial)} for trial in trials
@@ -174,20 +174,20 @@ def _values(
 def _settings(
     factors: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> Iterator[tuple[Setting, Any]]:
-    """Everything that the analysis takes to be the same in trials that it compares."""
+    """Everything that the analysis assumes to be equal in the trials that it compares."""
     for name in ("dataset", "sites", "precision"):
         yield Setting((), name), factors[name]
     yield Setting((), "draws"), parameters.get("draws")
     for section, options in parameters.items():
         if section in ("draws", "faults"):
-            continue  # an exact number of faults is a factor, in place of the rate
+            continue  # an exact number of faults is a factor, like the rate that it replaces
         context = (section, *(str(factors[name]) for name in _WITHIN.get(section, ())))
         for name, value in _flat(section, options):
             yield Setting(context, name), value
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """A value by dotted names; a mapping counts as set, whatever is in it."""
+    """A value under dotted names; a mapping itself counts as set, whatever it contains."""
     if isinstance(value, Mapping):
         yield name, None
         for key, inner in value.items():
@@ -197,7 +197,7 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _refuse_other_workload(result: Result | None, now: Identity) -> None:
-    """Raise an error that says how a result's model, images or arithmetic differ from now."""
+    """Raise an error if a result's model, images or arithmetic differ from now, saying how."""
     assert result is not None
     there = {**result.provenance, "device": str(result.provenance.get("device")).partition(":")[0]}
     names = {

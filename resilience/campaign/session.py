@@ -1,4 +1,4 @@
-"""What one run of the program holds: the sweeps that it runs, and its workloads."""
+"""State of one run of the program: its sweeps and its workloads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ if TYPE_CHECKING:  # torch takes seconds to import, and --help need not wait for
 class Session:
     """One run of the program, or of a worker.
 
-    Hydra calls the sweeper, the launcher and the trials without handing anything on; `current`
-    gives them the session that whoever started them made active.
+    Hydra calls the sweeper, the launcher and the trials without passing anything on; `current`
+    returns the session that their caller made active.
 
     Attributes
     ----------
     runs
-        The sweeps that this process has begun.
+        The sweeps that this process has started.
     """
 
     runs: list[Run] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Session:
 
     @contextmanager
     def active(self) -> Iterator["Session"]:
-        """Make this the current session for the length of a block."""
+        """Make this the current session for the duration of a block."""
         token = _current.set(self)
         try:
             yield self
@@ -46,7 +46,7 @@ class Session:
 
     @staticmethod
     def current() -> "Session":
-        """The session that is active here; a new one where none is, as in a worker of joblib."""
+        """The active session; a new one if there is none, as in a joblib worker."""
         try:
             return _current.get()
         except LookupError:
@@ -54,7 +54,7 @@ class Session:
             return session
 
     def check_weights(self) -> None:
-        """Verify that the weights of every network in use are those that were loaded."""
+        """Verify that every network in use still has the weights that were loaded."""
         if "workloads" in self.__dict__:
             self.workloads.check_weights()
 

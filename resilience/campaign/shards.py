@@ -10,14 +10,14 @@ T = TypeVar("T")
 
 
 def share(trials: Sequence[T], shard: str | None) -> Sequence[T]:
-    """The trials of a shard, `3/8` being the third of eight; None: all of them.
+    """The trials of a shard: `3/8` is the third of eight, None is all of them.
 
-    Shards are disjoint, together complete, and differ in size by at most one trial.
+    Shards are disjoint, cover all trials, and differ in size by at most one trial.
 
     Raises
     ------
     UserError
-        If the shard is not written as I/N, with I from 1 to N.
+        If the shard is not of the form I/N with I from 1 to N.
     """
     if shard is None:
         return trials

@@ -1,4 +1,4 @@
-"""Running the trials of a sweep: those of a shard, without those that have a result."""
+"""Running a sweep: the trials of its shard that have no result yet."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,14 +40,14 @@ def sweep(
     Parameters
     ----------
     batch
-        Number of trials that the launcher is given at a time; None: as suits it.
+        Number of trials passed to the launcher at a time; None: whatever suits the launcher.
 
     Raises
     ------
     UserError
-        If the shard does not exist, or the campaign's results do not go with these trials.
+        If the shard does not exist, or these trials must not join the campaign's results.
     hydra.errors.HydraException
-        If an override is wrong; no trial has run then.
+        If an override is wrong; in that case no trial has run.
     """
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(arguments))
     (product,) = BasicSweeper.split_arguments(parsed, None)
@@ -71,7 +71,7 @@ def sweep(
     lifecycle.begin(config, run, len(trials), len(results), others)
     if results:
         print(f"{directory} has {len(results)} results; {len(left)} trials are left to run")
-    # A launcher keeps what its jobs return, so the basic one is given one at a time.
+    # A launcher holds on to what its jobs return, so the basic one gets one trial at a time.
     batch = batch or (1 if isinstance(launcher, BasicLauncher) else len(left) or 1)
     with shown(directory):
         for first in range(0, len(left), batch):
@@ -82,11 +82,11 @@ def sweep(
 
 
 def _note_lost(job: JobReturn, loader: ConfigLoader, config: DictConfig) -> None:
-    """Write `failure.json` for a trial that could not do so, as its worker was killed."""
+    """Write `failure.json` for a trial whose worker was killed before writing it."""
     composed = loader.load_sweep_config(config, list(job.overrides or ()))
     directory = Path(config.hydra.sweep.dir, trial_directory(_root_=composed))
     if not any((directory / name).exists() for name in (RESULT_FILE, FAILURE_FILE)):
-        error = job._return_value  # as `return_value` would raise it
+        error = job._return_value  # the property `return_value` would raise it
         words = list(composed.hydra.overrides.task)
         write_failure(directory, factors_of(composed), words, error, one_line(error))
 
@@ -104,12 +104,12 @@ def _finished(
 
 
 def refuse_twins(trials: Sequence[Overrides], config: DictConfig) -> None:
-    """Raise an error for a sweep over something that its trials do not depend on.
+    """Raise an error for a sweep over something that does not affect its trials.
 
     Raises
     ------
     UserError
-        If rates are swept where the number of faults is said, or replicas of a list of faults.
+        If rates are swept although the number of faults is given, or replicas of listed faults.
     """
     words = {word for trial in trials for word in trial}
     values = {
@@ -126,9 +126,9 @@ def refuse_twins(trials: Sequence[Overrides], config: DictConfig) -> None:
 
 
 def by_workload(trials: Sequence[Overrides]) -> list[Overrides]:
-    """Trials in their order, or one model after another where a process can't keep all of them.
+    """Trials in their order, or grouped by workload where a process can't keep all workloads.
 
-    Replica after replica is the better order to look at a campaign that is not finished.
+    The original order, replica by replica, is better for looking at an unfinished campaign.
     """
     workloads = [workload_overrides(trial) for trial in trials]
     turn = {workload: number for number, workload in enumerate(dict.fromkeys(workloads))}
@@ -139,7 +139,7 @@ def by_workload(trials: Sequence[Overrides]) -> list[Overrides]:
 
 
 def covering(trials: Sequence[Overrides]) -> list[Overrides]:
-    """Trials, as few as come easily, among which every override of all of them appears."""
+    """A small subset of the trials, chosen greedily, in which every override appears."""
     seen: set[str] = set()
     chosen = []
     for trial in trials:

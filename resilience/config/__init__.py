@@ -1,4 +1,4 @@
-"""The configuration: its schema, command-line overrides, and the trials that it describes."""
+"""Configuration: its schema, command-line overrides, and the trials that it describes."""
 
 import lazy_loader
 

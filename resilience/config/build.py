@@ -1,4 +1,4 @@
-"""The configuration, and the trial that is built from it."""
+"""Building a trial from its configuration."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,7 +16,7 @@ from resilience.system.former_names import in_present_names
 from resilience.system.hashing import identity_digest
 from resilience.trials.settings import Settings
 
-if TYPE_CHECKING:  # torch takes seconds to import, and composing needs none of it
+if TYPE_CHECKING:  # torch takes seconds to import, and composing does not need it
     from resilience.faults.component import Component
     from resilience.faults.plan import FaultPlan
     from resilience.trials.workloads import ConfiguredTrial
@@ -25,16 +25,16 @@ _NOT_OF_TRIALS = (
     *("hydra", "analysis", "campaign", "shard", "cluster", "workers"),
     *("threads", "prefix_memory"),
 )
-"""Options that no figure of a trial depends on."""
+"""Options that none of a trial's numbers depend on."""
 
 
 def trial_directory(*, _root_: DictConfig) -> str:
     """Directory of a trial below its campaign, `MODEL/PERTURB/FRATE/replica-N-XXXXXXXX`.
 
-    An exact number of faults, `faults-N`, stands where the rate would.
+    An exact number of faults (`faults-N`) or a list of them (`listed`) replaces the rate.
 
     The last part is a short hash of the composed configuration: no two trials share a
-    directory, and another spelling of a number does not make another one.
+    directory, and a different spelling of a number does not create another one.
     """
     config = OmegaConf.to_container(_root_, resolve=False)
     assert isinstance(config, dict)
@@ -52,7 +52,7 @@ def trial_directory(*, _root_: DictConfig) -> str:
 
 
 def campaign_directory(name: str | None, otherwise: str) -> str:
-    """Directory of a campaign: that of its name, or the default for one without a name."""
+    """Directory of a campaign: the one for its name, or the default if it has none."""
     return str(Path("multirun", name)) if name else otherwise
 
 
@@ -64,7 +64,7 @@ OmegaConf.register_new_resolver("console_level", console_level, replace=True)
 def choice_name(node: DictConfig) -> str:
     """Name of a choice of sites or perturbation in results.
 
-    Its `name` where it has one, else the name of its class: `zero` for
+    Its `name` if it has one, else the name of its class: `zero` for
     `resilience.perturbations.Zero`.
     """
     name: str = node.get("name") or node["_target_"].rpartition(".")[2]
@@ -72,7 +72,7 @@ def choice_name(node: DictConfig) -> str:
 
 
 def factors_of(config: DictConfig) -> dict[str, Any]:
-    """The values of a configuration's factors, by name, whether a trial can be built or not."""
+    """The values of a configuration's factors, by name, even if no trial can be built from it."""
     return {
         "model": config.model.name,
         "dataset": config.dataset.name,
@@ -87,7 +87,7 @@ def factors_of(config: DictConfig) -> dict[str, Any]:
 
 
 def _rate(config: DictConfig) -> float | None:
-    """The failure rate; None where the number of faults is exact or listed."""
+    """The failure rate; None if the number of faults is exact or listed."""
     return None if config.faults_from or config.faults is not None else float(config.frate)
 
 
@@ -97,14 +97,14 @@ def build_trial(config: DictConfig, campaign: Path | None = None) -> "Configured
     Parameters
     ----------
     campaign
-        The directory of the campaign that it belongs to.
+        Directory of the campaign that the trial belongs to.
 
     Raises
     ------
     omegaconf.errors.OmegaConfBaseException
         If a value is missing.
     hydra.errors.InstantiationException, UserError
-        If a target can't be made with its options.
+        If a target can't be instantiated with its options.
     """
     from resilience.data.preprocessing import Preprocessing
     from resilience.data.spec import Dataset
@@ -156,26 +156,26 @@ def build_trial(config: DictConfig, campaign: Path | None = None) -> "Configured
 
 
 def _resolved(node: DictConfig) -> dict[str, Any]:
-    """Plain values of a part of the configuration, all of them given."""
+    """Plain values of a part of the configuration, none of them missing."""
     values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     return {str(key): in_present_names(value) for key, value in values.items()}
 
 
 def _without(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Options without those that determine no number."""
+    """Options without those that no number depends on."""
     return {name: value for name, value in values.items() if name not in names}
 
 
 def _build_network(options: Mapping[str, Any], classes: int) -> Any:
-    """A network from its configuration, where `num_classes: null` means the dataset's."""
+    """A network from its configuration; `num_classes: null` means that of the dataset."""
     if "num_classes" in options and options["num_classes"] is None:
         options = {**options, "num_classes": classes}
     return instantiate(dict(options), _convert_="all")
 
 
 def _fault_plan(config: DictConfig) -> "FaultPlan":
-    """How the faults of a configuration are drawn, or the file that lists them."""
+    """How a configuration's faults are drawn, or the list of them in a file."""
     from resilience.faults.fault_file import read_list_file
     from resilience.faults.plan import SamplingPlan
 

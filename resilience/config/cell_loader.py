@@ -1,4 +1,4 @@
-"""Composing the configurations of many trials, once for all the replicas of a cell."""
+"""Composing the configurations of many trials, once for all replicas of a cell."""
 
 import copy
 import re
@@ -14,10 +14,10 @@ _CELLS_KEPT = 64
 
 
 class CellLoader(ConfigLoaderImpl):
-    """Hydra's loader of configurations, which composes a cell once and copies it for replicas.
+    """Hydra's configuration loader, but each cell is composed once and copied for its replicas.
 
-    Composing takes ten times as long as copying. `replica` is a plain value, which no other part
-    of a composition depends on but through interpolation, and that is resolved in the copy.
+    Composing takes ten times as long as copying. `replica` is a plain value, on which the rest of
+    a composition depends only through interpolation, which is resolved in the copy.
     """
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
@@ -25,7 +25,7 @@ class CellLoader(ConfigLoaderImpl):
         self._cells = _no_cells()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What another process needs; it composes its own cells."""
+        """State for another process, which composes its own cells."""
         return {**self.__dict__, "_cells": _no_cells()}
 
     def load_sweep_config(
@@ -57,16 +57,16 @@ class CellLoader(ConfigLoaderImpl):
 
 
 def _no_cells() -> "OrderedDict[tuple[str, ...], DictConfig]":
-    """Room for configurations, each with replica 0; longest unused first."""
+    """An empty cache of configurations, each with replica 0; least recently used first."""
     return OrderedDict()
 
 
 def _rename(config: DictConfig, override: str) -> None:
-    """Say in what Hydra keeps about overrides which replica a copy is."""
+    """Set the replica of a copy in Hydra's record of its overrides."""
     job, task = config.hydra.job, config.hydra.overrides.task
     task[list(task).index("replica=0")] = override
     style = job.config.override_dirname
     first, last = (text.replace("=", style.kv_sep) for text in ("replica=0", override))
-    dirname: Any = job._get_node("override_dirname")._value()  # unresolved, if it interpolates
+    dirname: Any = job._get_node("override_dirname")._value()  # unresolved if it is an interpolation
     items = dirname.split(style.item_sep)
     job.override_dirname = style.item_sep.join(last if item == first else item for item in items)

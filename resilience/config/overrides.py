@@ -1,4 +1,4 @@
-"""Command-line overrides: failure rates as Hydra takes them, and the trials of a sweep."""
+"""Command-line overrides: failure rates as Hydra accepts them, and the trials of a sweep."""
 
 import re
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ CONFIG_NAME = "config"
 
 
 def rates_as_choices(arguments: Sequence[str]) -> list[str]:
-    """Command-line arguments, with failure rates as Hydra takes them.
+    """Command-line arguments, with failure rates as Hydra accepts them.
 
-    `frate` is a group, and to Hydra a group's choices are words, never numbers. Each number
-    becomes a choice of that name, and the argument names it in quotes: `frate=1e-5,2e-5` becomes
-    `frate='1e-05','2e-05'`. Other arguments stay as they are.
+    `frate` is a config group, and Hydra takes a group's choices to be words, never numbers. Each
+    number becomes a choice of that name, quoted in the argument: `frate=1e-5,2e-5` becomes
+    `frate='1e-05','2e-05'`. Other arguments are unchanged.
     """
     parser = OverridesParser.create()
     return [
@@ -45,7 +45,7 @@ def _rate_choices(parser: OverridesParser, argument: str) -> str:
 
 
 def trial_overrides(arguments: Sequence[str]) -> list[list[str]]:
-    """The trials of a multirun of these command-line overrides: one list of overrides each."""
+    """The trials of a multirun with these command-line overrides: one list of overrides each."""
     parser = OverridesParser.create()
     given = parser.parse_overrides(rates_as_choices(arguments))
     with initialize_config_module(CONFIG_MODULE, version_base="1.3"):
@@ -62,20 +62,20 @@ _FAULTS = ("frate", "faults", "faults_from", "draws", "strata", "perturb", "repl
 """Overrides of these, and of their options, change neither model nor images."""
 
 _WHERE = ("cluster", "workers", "shard", "campaign", "analysis", "hydra")
-"""Neither do overrides of these, which say where trials run and what is done with them."""
+"""Nor do overrides of these, which only set where trials run and what happens to their results."""
 
 
 def workload_overrides(trial: Sequence[str]) -> tuple[str, ...]:
     """The overrides of a trial that determine its workload: its model and images.
 
-    And its sites, where they are not in weights: then layers are computed one by one.
+    Its sites too, if they are not in weights: layers are then computed one by one.
     """
     parts = any(override.lstrip("+").startswith("sites.part=") for override in trial)
     return without(trial, (*_FAULTS, *_WHERE, *(() if parts else ("sites",))))
 
 
 def without(overrides: Sequence[str], topics: Sequence[str]) -> tuple[str, ...]:
-    """Overrides of a trial that set none of these options or groups, nor a part of them."""
+    """Overrides of a trial that set none of these options or groups, nor any part of them."""
     return tuple(
         override
         for override in overrides

@@ -1,6 +1,6 @@
-"""The schema of the configuration, which Hydra checks what it composes against.
+"""Schema of the configuration, against which Hydra checks what it composes.
 
-Defaults come from the classes that the options are for, so that each is written once.
+Defaults come from the classes that the options configure, so that each is written once.
 """
 
 from dataclasses import MISSING as REQUIRED
@@ -16,7 +16,7 @@ from resilience.trials.settings import Settings
 
 
 def _default(of: type, name: str) -> Any:
-    """The default of a dataclass's field."""
+    """The default value of a dataclass field."""
     (found,) = (each for each in fields(of) if each.name == name)
     assert found.default is not REQUIRED
     return found.default
@@ -71,7 +71,7 @@ class DatasetConfig:
 
 @dataclass
 class AnalysisConfig:
-    """What is done at the end of a sweep."""
+    """What happens at the end of a sweep."""
 
     enabled: bool = True
     critical: int = 1
@@ -79,7 +79,7 @@ class AnalysisConfig:
 
 @dataclass
 class Config:
-    """One trial; `conf/config.yaml` says what each option does."""
+    """One trial; `conf/config.yaml` explains each option."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     dataset: DatasetConfig = field(default_factory=DatasetConfig)

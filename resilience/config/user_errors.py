@@ -1,4 +1,4 @@
-"""Errors that a user can cause, told in one line; any other exception shows its traceback."""
+"""Errors that a user can cause, reported in one line; other exceptions show their traceback."""
 
 import os
 import sys
@@ -11,16 +11,16 @@ from omegaconf.errors import OmegaConfBaseException
 from resilience.system.errors import UserError
 
 USER_ERRORS = (UserError, OSError, HydraException, OmegaConfBaseException)
-"""What a wrong configuration, a missing file or a missing network raises."""
+"""Raised for a wrong configuration, a missing file or a missing network connection."""
 
 TRACEBACK_WANTED = os.environ.get("HYDRA_FULL_ERROR") == "1"
-"""Whether the user asked to see where errors come from, in Hydra's own way."""
+"""Whether the user asked for tracebacks, by Hydra's own variable."""
 
 
 def one_line(error: BaseException) -> str:
     """The message of an error on one line, without what Hydra wraps around it."""
     told = isinstance(error, USER_ERRORS)
-    # What a user's own class refuses, it refuses with a ValueError.
+    # A user's own class rejects its options with a ValueError.
     while isinstance(error, HydraException) and isinstance(
         error.__cause__, (*USER_ERRORS, ValueError)
     ):
@@ -32,7 +32,7 @@ def one_line(error: BaseException) -> str:
 
 @contextmanager
 def ending_in_one_line() -> Iterator[None]:
-    """End the program with one line and status 1 when a user's error comes out."""
+    """End the program with one line and status 1 if a user error is raised."""
     try:
         yield
     except USER_ERRORS as error:

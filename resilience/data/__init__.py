@@ -1,4 +1,4 @@
-"""Images with labels: sources of them, which are used, and how they become inputs."""
+"""Labelled images: their sources, which are used, and how they become inputs."""
 
 import lazy_loader
 

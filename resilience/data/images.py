@@ -1,9 +1,8 @@
-"""Images with labels: where they come from, which are used, and how they are kept.
+"""Labelled images: where they come from, which are used, and how they are cached.
 
 A source is what torchvision calls a dataset: `len(source)` and `source[i]`, a pair of a PIL image
-and a class index. Where it also has `targets` (all labels) and `samples` (pairs whose first
-element is a file), they are used to choose images without decoding all of them, and to name a
-corrupt file.
+and a class index. If it also has `targets` (all labels) and `samples` (pairs whose first element
+is a file), they serve to choose images without decoding all of them, and to name a corrupt file.
 """
 
 import logging
@@ -40,7 +39,7 @@ class Images:
     labels
         Class indices, int64, shape (images,).
     classes
-        Number of classes that the labels distinguish.
+        Number of classes in the dataset.
     sha256
         Of pixels and labels.
     """
@@ -57,13 +56,13 @@ class Images:
 def load_images(dataset: Dataset, preprocessing: Preprocessing) -> Images:
     """Decode the images of a dataset.
 
-    Those of files are decoded once for each preprocessing, and then read from the cache until a
-    file changes. Where a source has no files, nothing would tell that it has changed.
+    Image files are decoded once for each preprocessing, then read from the cache until a file
+    changes. A source without files is not cached, as changes to it would go unnoticed.
 
     Raises
     ------
     UserError
-        If there are no images, or one of them is corrupt (and `skip_corrupt` is not set).
+        If there are no images, or one is corrupt (and `skip_corrupt` is not set).
     """
     source = dataset.source()
     chosen, classes = choose_images(source, dataset)
@@ -85,7 +84,7 @@ def load_images(dataset: Dataset, preprocessing: Preprocessing) -> Images:
 
 
 def choose_images(source: Source, dataset: Dataset) -> tuple[NDArray[np.int64], int]:
-    """Indices of the images to use, sorted, and the number of classes that the labels distinguish.
+    """Indices of the images to use, sorted, and the number of classes in the dataset.
 
     Raises
     ------
@@ -109,12 +108,12 @@ def source_labels(source: Source) -> NDArray[np.int64]:
 def balanced_choice(labels: NDArray[np.int64], limit: int | None, seed: int) -> NDArray[np.int64]:
     """Indices of at most `limit` distinct images, sorted, drawn evenly over the classes.
 
-    No class gets two images more than another that still has some to give.
+    No class gets two images more than another that still has some left.
     """
     if limit is None or limit >= len(labels):
         return np.arange(len(labels))
     order = np.random.default_rng(seed).permutation(len(labels))
-    # Turn of each image within its class: first all first images, then all second ones, ...
+    # Rank of each image within its class: first all first images, then all second ones, ...
     by_class = order[np.argsort(labels[order], kind="stable")]
     starts = np.searchsorted(labels[by_class], labels[by_class])
     turn = np.empty(len(labels), dtype=np.int64)
@@ -123,7 +122,7 @@ def balanced_choice(labels: NDArray[np.int64], limit: int | None, seed: int) -> 
 
 
 def _listing(source: Source, chosen: NDArray[np.int64]) -> list[tuple[str, int, int]]:
-    """Name, size and time of the chosen images' files, so that another file is noticed."""
+    """Name, size and modification time of the chosen images' files, so that changes are noticed."""
     files = [Path(source.samples[i][0]) for i in chosen]
     return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 

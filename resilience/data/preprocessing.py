@@ -1,4 +1,4 @@
-"""From an image to a network's input, as torchvision's classifiers want it."""
+"""From an image to a network's input, as torchvision's classifiers expect it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Preprocessing:
     crop
         Side of the square cut from the centre, pixels.
     mean, std
-        By channel, of values in [0, 1].
+        Per channel, of values in [0, 1].
     interpolation
         Of the resizing: nearest, bilinear, bicubic, ... (antialiased).
     """
@@ -36,7 +36,7 @@ class Preprocessing:
     interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
-        # Whatever sequence a configuration gave becomes hashable.
+        # A configuration may give lists, which are not hashable.
         object.__setattr__(self, "mean", tuple(map(float, self.mean)))
         object.__setattr__(self, "std", tuple(map(float, self.std)))
 
@@ -49,24 +49,24 @@ class Preprocessing:
         return pixels
 
     def example(self) -> Tensor:
-        """A network input for trying things out, shape (1, 3, crop, crop)."""
+        """A dummy network input, shape (1, 3, crop, crop)."""
         return self.normalised(torch.zeros(1, 3, self.crop, self.crop, dtype=torch.uint8))
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """Network input of uint8 pixels: float32 and channels-last, shape (images, 3, h, w)."""
+        """Network input from uint8 pixels: float32, channels-last, shape (images, 3, h, w)."""
         values = TF.convert_image_dtype(pixels, torch.float32)
         inputs: Tensor = TF.normalize(values, list(self.mean), list(self.std))
         return inputs.contiguous(memory_format=torch.channels_last)
 
 
 class Inputs(Sequence[tuple[Tensor]]):
-    """Batches of a network's input, made from pixels when they are asked for.
+    """Batches of a network's input, computed from pixels on access.
 
     Parameters
     ----------
     pixels
-        uint8, shape (images, 3, crop, crop); moved to the device for good where half of its free
-        memory can hold them.
+        uint8, shape (images, 3, crop, crop); kept on a GPU if they fit into half of its free
+        memory.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The image collections that come with the program, as sources (see `resilience.data.images`)."""
+"""Image datasets that come with the program, as sources (see `resilience.data.images`)."""
 
 import re
 from functools import cache
@@ -18,10 +18,9 @@ _WNID = re.compile(r"n\d{8}")
 
 
 class Digits:
-    """The handwritten digits of the UCI repository that scikit-learn carries, 8 x 8 pixels.
+    """Handwritten digits of the UCI repository, as shipped with scikit-learn, 8 x 8 pixels.
 
-    `split="test"` has 1,000 of the 1,797 and `split="fit"` the other 797, both with nearly the
-    same share of each digit.
+    `split="test"` has 1,000 of the 1,797 and `split="fit"` the other 797, stratified by digit.
     """
 
     def __init__(self, split: str) -> None:
@@ -51,21 +50,21 @@ class Digits:
 
 @cache
 def imagenet_wnids() -> tuple[str, ...]:
-    """WordNet ids of the 1,000 ImageNet classes, in the order of their indices."""
+    """WordNet ids of the 1,000 ImageNet classes, in order of class index."""
     text = resources.files("resilience.data").joinpath("imagenet_wnids.txt").read_text("ascii")
     return tuple(text.split())
 
 
 class ImageNet:
-    """Real ImageNet images in a folder, with their indices among the 1,000 classes.
+    """Real ImageNet images in a folder, labelled with their indices among the 1,000 classes.
 
     The folder holds class folders named by WordNet id, or files whose names start with it; any
-    part of the classes will do.
+    subset of the classes will do.
 
     Raises
     ------
     UserError
-        If the folder is not given, missing or empty, or an image's class can't be told.
+        If the folder is not given, missing or empty, or an image's class can't be determined.
     """
 
     def __init__(self, root: str | None) -> None:
@@ -102,14 +101,14 @@ def imagenette(root: str | None, size: str) -> ImageNet:
     Parameters
     ----------
     root
-        Where the archive is unpacked, or already is; None: the user's cache.
+        Where the archive is, or will be, unpacked; None: the user's cache.
     size
-        `full`, `320px` or `160px`, of the shorter side.
+        `full`, or `320px` or `160px` on the shorter side.
 
     Raises
     ------
     UserError
-        If it is not there and can't be downloaded.
+        If it is not available and can't be downloaded.
     """
     folder = Path(root) if root else cache_directory() / "imagenette"
     folder.mkdir(parents=True, exist_ok=True)
@@ -126,20 +125,20 @@ def imagenette(root: str | None, size: str) -> ImageNet:
 
 
 def image_folder(root: str | None) -> Any:
-    """Images in class folders; classes are numbered in the order of their folders' names.
+    """Images in class folders; classes are numbered in order of folder name.
 
     Raises
     ------
     UserError
         If the folder is not given, or missing.
     FileNotFoundError
-        If it has no class folders, or one of them no images.
+        If it has no class folders, or one of them has no images.
     """
     return torchvision.datasets.ImageFolder(existing_folder(root, ""))
 
 
 def existing_folder(root: str | None, hint: str) -> Path:
-    """The folder that `dataset.root` names; a clear error if there is none."""
+    """The folder that `dataset.root` names; raises `UserError` if there is none."""
     if not root:
         raise UserError(f"dataset.root is not set; say dataset.root=FOLDER{hint}")
     folder = Path(root).expanduser()

@@ -10,7 +10,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Source = Any
-"""What torchvision calls a dataset of images with class indices."""
+"""What torchvision calls a dataset: images with class indices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +20,21 @@ class Dataset:
     Attributes
     ----------
     name
-        The factor's value in results.
+        Value of the factor in results.
     source
         Opens the images to evaluate on.
     fit
         Opens the images to fit networks on, or None.
     parameters
-        What tells this choice from others: the configuration that it was made from.
+        Identifies this choice: the configuration that it was built from.
     image_size
-        Side of the images that networks are given, pixels; None: the network's own.
+        Side of the images given to networks, pixels; None: the network's own.
     limit
-        At most so many images, distinct, drawn evenly over the classes; None: all.
+        Maximum number of images, distinct and drawn evenly over the classes; None: all.
     seed
-        Of that draw.
+        For drawing them.
     skip_corrupt
-        Leave out images that can't be decoded, instead of raising.
+        Skip images that can't be decoded instead of raising an error.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Dataset:
     skip_corrupt: bool = False
 
     def to_fit(self) -> "Dataset":
-        """The choice of all images to fit on.
+        """The dataset of all images to fit on.
 
         Raises
         ------

@@ -1,1 +1,1 @@
-"""What Hydra takes from nowhere but a package `hydra_plugins`; installed as its `resilience`."""
+"""Plugins that Hydra only finds in a package `hydra_plugins`; installed as its `resilience`."""

@@ -1,4 +1,4 @@
-"""Hydra's launcher for everything that `cluster=` can name."""
+"""Hydra launcher for every choice of `cluster=`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from resilience.config.overrides import workload_overrides
 
 
 class ClusterLauncher(Launcher):
-    """Gives the trials of a sweep to a cluster, in chunks."""
+    """Passes the trials of a sweep to a cluster, in chunks."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -23,7 +23,7 @@ class ClusterLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Take what Hydra gives."""
+        """Store what Hydra passes to a launcher."""
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def launch(
@@ -48,7 +48,7 @@ class ClusterLauncher(Launcher):
             config = self.hydra_context.config_loader.load_sweep_config(self.config, list(given))
             if config.model.weights == "fit":
                 trial = build_trial(config)
-                # torch takes seconds to import, and given weights need none of it here.
+                # torch takes seconds to import, and only fitted weights need it here.
                 from resilience.networks.models import choose_preprocessing
                 from resilience.networks.trained import require_fitted
 

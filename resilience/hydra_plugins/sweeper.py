@@ -1,4 +1,4 @@
-"""The sweeper of campaigns, where Hydra allows a sweeper to be."""
+"""The campaign sweeper, where Hydra looks for sweepers."""
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.types import HydraContext, TaskFunction
@@ -9,18 +9,18 @@ from resilience.config.cell_loader import CellLoader
 
 
 class CampaignSweeper(BasicSweeper):
-    """Hydra's own sweeper, but it shares campaigns out and leaves out what has a result."""
+    """Hydra's basic sweeper, with shards, and without the trials that have a result."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Take what the sweep is to run, and the launcher that runs it."""
+        """Store what the sweep runs, and create the launcher that runs it."""
         loader = CellLoader(hydra_context.config_loader.get_search_path())
         context = HydraContext(config_loader=loader, callbacks=hydra_context.callbacks)
         super().setup(hydra_context=context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run the trials that the arguments mean and that have no result yet."""
+        """Run the trials that the arguments describe and that have no result yet."""
         assert self.hydra_context is not None
         assert self.config is not None
         assert self.launcher is not None

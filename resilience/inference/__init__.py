@@ -1,4 +1,4 @@
-"""Computing networks fast: folding, batches of the best size, and reuse of the golden run."""
+"""Fast evaluation of networks: folding, tuned batch sizes, and reuse of the golden run."""
 
 import lazy_loader
 

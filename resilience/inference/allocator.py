@@ -1,20 +1,20 @@
-"""Memory that is used again: what a forward pass frees, the next layer takes."""
+"""Reuse of freed memory from one layer of a forward pass to the next."""
 
 import ctypes
 import functools
 import platform
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-"""Options of glibc's `mallopt`, by their numbers in malloc.h."""
+"""Options of glibc's `mallopt`, numbered as in malloc.h."""
 
 
 @functools.cache
 def keep_freed_memory() -> None:
-    """Have the process keep memory that is freed, for its next allocation.
+    """Make the process keep freed memory for its next allocation.
 
-    glibc gives large blocks back to the system at once, and the system clears them before it gives
-    them out again: for the activations of a convolution that takes about as long as a third of
-    the convolution. Elsewhere than on glibc nothing is done.
+    glibc returns large blocks to the system at once, and the system clears them before handing
+    them out again: for the activations of a convolution, that takes about a third of the time of
+    the convolution itself. Without glibc nothing is done.
     """
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt

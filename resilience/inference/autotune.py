@@ -1,4 +1,4 @@
-"""The batch size at which a network is fastest on this machine, within a bounded memory."""
+"""The batch size at which a network is fastest on this machine, within bounded memory."""
 
 import json
 import time
@@ -13,27 +13,27 @@ from resilience.system.cache import DamagedCacheError, made_once
 from resilience.system.hashing import identity_digest
 
 AVAILABLE_THREADS = torch.get_num_threads()
-"""What torch would use by itself, before the settings of any network changed it."""
+"""Torch's default number of threads, before any network's settings change it."""
 
 _ACTIVATIONS = 3
-"""Largest activations that are in memory at once: what goes in, what comes out, and scratch."""
+"""Number of largest activations in memory at once: input, output and scratch."""
 
 _WORKING_MEMORY = 2**29
-"""Bytes for them on a CPU."""
+"""Bytes available for them on a CPU."""
 
 _LARGEST = {"cpu": 256, "cuda": 1024, "mps": 256}
 _SMALLEST = 4
 _SECONDS = 0.2
-"""Short passes are repeated for so long, as the shorter the more something else disturbs them."""
+"""Total duration of repeated short passes, whose single timings are too noisy."""
 
 
 def measured_batch_size(network: nn.Module, example: Tensor) -> int:
-    """The power of two, from 4 on, from which doubling gains less than 3 % of time an image.
+    """The smallest power of two, at least 4, for which doubling saves under 3 % of time per image.
 
     Parameters
     ----------
     example
-        An input of the network, shape (1, channels, height, width).
+        A network input, shape (1, channels, height, width).
     """
     limit = _largest_in_memory(network, example)
     size = min(_SMALLEST, limit)
@@ -47,9 +47,9 @@ def measured_batch_size(network: nn.Module, example: Tensor) -> int:
 
 
 def measured_threads(network: nn.Module, example: Tensor) -> int:
-    """All threads that torch would use, or half of them where that is faster by a tenth.
+    """All threads that torch would use, or half of them if that is faster by a tenth.
 
-    It is, where two threads share the units of one core.
+    It is where two threads share the execution units of one core.
     """
     available = torch.get_num_threads()
     half = max(1, available // 2)
@@ -63,14 +63,14 @@ def measured_threads(network: nn.Module, example: Tensor) -> int:
 
 
 def kept_number(key: Mapping[str, Any], measure: Callable[[], int], directory: Path) -> int:
-    """The number that was measured before for this key, or else is now.
+    """The number measured earlier for this key, or else measured now.
 
     Parameters
     ----------
     key
-        All that it may depend on; says in the file what the number is.
+        Everything that it may depend on; the file repeats it beside the number.
     directory
-        Keeps it.
+        Where the number is kept.
     """
 
     def make(path: Path) -> None:
@@ -87,7 +87,7 @@ def kept_number(key: Mapping[str, Any], measure: Callable[[], int], directory: P
 
 @torch.inference_mode()
 def _time_an_image(network: nn.Module, example: Tensor, images: int) -> float:
-    """Seconds, of the fastest of a few forward passes after one that warms up."""
+    """Seconds per image, in the fastest of a few forward passes after a warm-up."""
     batch = example.repeat(images, 1, 1, 1).contiguous(memory_format=torch.channels_last)
     taken: list[float] = []
     network(batch)
@@ -102,7 +102,7 @@ def _time_an_image(network: nn.Module, example: Tensor, images: int) -> float:
 
 @torch.inference_mode()
 def _largest_in_memory(network: nn.Module, example: Tensor) -> int:
-    """Images in the largest batch that is tried on the example's device."""
+    """Size of the largest batch to try on the example's device."""
     largest = example.numel()
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:

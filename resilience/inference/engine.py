@@ -1,4 +1,4 @@
-"""The network as it computes: folded, in the requested arithmetic, with faults in it."""
+"""The network as computed: folded, in the requested arithmetic, with faults injected."""
 
 import copy
 import logging
@@ -26,34 +26,34 @@ DTYPES = {
 
 
 class Engine:
-    """A network as it computes, made from the network as it is stored.
+    """A network as computed, built from the network as stored.
 
-    Faults are given in terms of the stored network, which is only read: its layers, its indices,
-    its values. Where the two need not differ they share memory.
+    Faults are given in terms of the stored network: its layers, indices and values. It is only
+    read, and shares memory with the computed one wherever the two need not differ.
 
     Attributes
     ----------
     network
-        What computes; a `torch.fx.GraphModule` where it is optimised.
+        The one computed; a `torch.fx.GraphModule` if it is optimised.
     dtype
         Of its weights and inputs.
     run
-        From an input to logits: the network, or what `torch.compile` made of it.
+        From an input to logits: the network, or its compiled version.
 
     Parameters
     ----------
     stored
         In evaluation mode.
     example
-        An input of it, float32, shape (1, channels, height, width).
+        A network input, float32, shape (1, channels, height, width).
     precision
         The arithmetic: float32, tf32, bfloat16 or float16.
     optimise
-        Fold batch normalisation, where `torch.fx` can trace the network.
+        Fold batch normalisation, if `torch.fx` can trace the network.
     compile
         Compile the network with `torch.compile`.
     exposed
-        Layers that must be computed as they are stored, and can't be folded.
+        Layers that must be computed as stored, and can't be folded.
 
     Raises
     ------
@@ -97,7 +97,7 @@ class Engine:
         self.run = torch.compile(network, dynamic=False) if compile else network
 
     def own_state(self) -> dict[str, Tensor]:
-        """Tensors of the computing network that are not in the stored one's memory, by name."""
+        """Tensors of the computed network that do not share the stored one's memory, by name."""
         shared = {tensor.data_ptr() for tensor in self._stored.state_dict().values()}
         return {
             name: tensor
@@ -106,27 +106,27 @@ class Engine:
         }
 
     def tensor(self, layer: str) -> Tensor:
-        """The tensor of the computing network that holds a stored layer's as it is."""
+        """The computed network's tensor of a stored layer, unfolded."""
         return self._tensors[self._names[layer]]
 
     @contextmanager
     def corrupted(self, faults: Sequence[LayerFaults]) -> Iterator[None]:
-        """Compute with faults for the length of a block, then as before, which is verified.
+        """Compute with faults for the duration of a block, then restore the weights and verify them.
 
-        A layer that is computed together with the batch normalisation after it is struck with
-        the value after, times that channel's factor; but where such a value is not finite, or
-        beyond the fourth root of the largest number of the arithmetic (2^32 in float32), the two
-        are computed apart, as they might overflow in other places than together.
+        In a layer folded with the batch normalisation after it, the faulty value is multiplied by
+        its channel's factor. But where such a value is not finite, or beyond the fourth root of
+        the largest number of the arithmetic (2^32 in float32), the two are computed separately,
+        as they might overflow in different places than together.
 
         Parameters
         ----------
         faults
-            `after` has the values that the stored network would compute with, float32.
+            `after` holds the values that the stored network would compute with, float32.
 
         Raises
         ------
         RestorationError
-            If the weights afterwards are not those from before.
+            If the weights are not restored bit for bit.
         """
         apart = [module for fault in faults if (module := self._beyond_folding(fault))]
         patches = [self._patch(fault, apart) for fault in faults]
@@ -142,7 +142,7 @@ class Engine:
         check_restored(self.network, patches, sums)
 
     def _beyond_folding(self, fault: LayerFaults) -> ConvolutionNorm | None:
-        """The pair that a layer is folded into, if this fault must see it apart."""
+        """The pair that a layer is folded into, if this fault requires computing it separately."""
         pair = self._folded.get(self._names[fault.layer])
         if pair is None:
             return None
@@ -151,7 +151,7 @@ class Engine:
         return None if bool((values.abs() <= limit).all()) else pair
 
     def _patch(self, fault: LayerFaults, apart: Sequence[ConvolutionNorm]) -> Patch:
-        """What is to be written into the computing network."""
+        """What to write into the computed network."""
         name, after = self._names[fault.layer], fault.after
         pair = self._folded.get(name)
         if pair is not None and pair not in apart:
@@ -162,7 +162,7 @@ class Engine:
 
 
 def _optimised(stored: nn.Module, example: Tensor, apart: Sequence[Tensor]) -> nn.Module:
-    """The network traced and folded; or as it is, where that can't be done or changes it."""
+    """The network traced and folded; or unchanged, if that fails or alters its outputs."""
     try:
         traced = fx.symbolic_trace(stored)
         fold(traced, apart)

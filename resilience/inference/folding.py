@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolutions before it, for faster evaluation."""
+"""Folding batch normalisation into the preceding convolutions, for faster evaluation."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -18,13 +18,13 @@ class ConvolutionNorm(nn.Module):
     Attributes
     ----------
     convolution, norm
-        The two as they are stored.
+        The two as stored.
     joint
-        The one that gives what both would: its weights are the stored ones times `scale`.
+        The convolution equivalent to both: its weights are the stored ones times `scale`.
     scale
         Factor of each output channel, shape (channels,).
     apart
-        Whether the two are computed one after the other instead.
+        Whether the two are computed one after the other instead of jointly.
     """
 
     def __init__(self, convolution: Convolution, norm: Norm) -> None:
@@ -32,15 +32,15 @@ class ConvolutionNorm(nn.Module):
         self.convolution = convolution
         self.norm = norm
         self.joint = fuse_conv_bn_eval(convolution, norm)
-        self.scale = _scale(norm).cpu()  # no buffer: it keeps its precision in any arithmetic
+        self.scale = _scale(norm).cpu()  # not a buffer: it keeps its precision in any arithmetic
         self.apart = False
 
     def scaled(self, values: Tensor, index: Tensor) -> Tensor:
-        """What values at row-major indices of the stored weights are in the joint ones."""
+        """What values at row-major indices of the stored weights become in the joint ones."""
         return values * self.scale[index // self.convolution.weight[0].numel()]
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """What the two give for inputs of shape (images, channels, ...)."""
+        """Output of the two for inputs of shape (images, channels, ...)."""
         outputs = self.norm(self.convolution(inputs)) if self.apart else self.joint(inputs)
         return cast(Tensor, outputs)
 
@@ -48,13 +48,13 @@ class ConvolutionNorm(nn.Module):
 def fold(network: fx.GraphModule, apart: Collection[Tensor] = ()) -> None:
     """Fold every batch normalisation that directly follows a convolution, in place.
 
-    A pair is left alone where anything else sees what the convolution gives, where either of the
-    two runs more than once or shares its weights, and where a factor would not be finite.
+    A pair is left alone if anything else uses the convolution's output, if either of the two runs
+    more than once or shares its weights, or if a factor would not be finite.
 
     Parameters
     ----------
     apart
-        Parameters and buffers; pairs that have one of them are left alone too.
+        Parameters and buffers; pairs that contain one of them are left alone too.
     """
     kept = {id(tensor) for tensor in apart}
     calls = {

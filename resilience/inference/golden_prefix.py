@@ -1,4 +1,4 @@
-"""Reuse of the golden run: what comes before the first corrupted layer is not computed again."""
+"""Reuse of the golden run: layers before the first corrupted one are not computed again."""
 
 import math
 from collections import Counter
@@ -13,9 +13,9 @@ from resilience.inference.graph import first_uses, needed_at, profile, segment
 from resilience.inference.predict import predict
 
 WORTH = 0.01
-"""Smallest part of a pass that a cut must spare the runs it serves to be kept."""
+"""Smallest fraction of a pass that a cut must save the runs it serves to be kept."""
 SHARES = 256
-"""Into which memory is divided, to choose what to keep in it."""
+"""Number of shares into which memory is divided when choosing what to keep in it."""
 
 Batches = Sequence[Sequence[Tensor]]
 Run = Callable[..., Tensor]
@@ -23,15 +23,15 @@ Run = Callable[..., Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A place in a network to begin from.
+    """A place in a network to start from.
 
     Attributes
     ----------
     saves
-        Part of a forward pass that comes before it, from 0 to 1.
+        Fraction of a forward pass that comes before it, in [0, 1].
     size
-        Bytes of the golden activations that are needed there, of all images; None where they
-        can't be kept.
+        Bytes of the golden activations that are needed there, for all images; None if they can't
+        be kept.
     """
 
     saves: float
@@ -39,21 +39,21 @@ class Cut:
 
 
 def choose_cuts(asked: Mapping[int, int], cuts: Mapping[int, Cut], memory: int) -> set[int]:
-    """Positions whose golden activations to keep, so that all runs together are spared most.
+    """Positions whose golden activations to keep, to save the most over all runs.
 
     Parameters
     ----------
     asked
-        How many runs had their first corrupted layer at a position.
+        Number of runs whose first corrupted layer was at each position.
     cuts
-        What beginning there saves and costs, at least for every position of `asked`.
+        What starting there saves and costs, at least for every position of `asked`.
     memory
-        For all of them, bytes; divided into `SHARES`, of which each cut takes a whole number.
+        Bytes for all of them; divided into `SHARES`, each cut taking a whole number of shares.
     """
     positions = sorted(position for position in asked if memory and cuts[position].size)
     saves = np.array([0.0, *(cuts[position].saves for position in positions)])
     shares = [0, *(math.ceil((cuts[cut].size or 0) * SHARES / memory) for cut in positions)]
-    # The most that is saved, by the last cut kept and the shares of memory there are; 0: no cut.
+    # The most that can be saved, by the last cut kept (0: none) and the shares of memory used.
     saved = np.full((len(saves), SHARES + 1), -np.inf)
     saved[0] = 0
     previous = np.zeros(saved.shape, dtype=int)
@@ -73,10 +73,10 @@ def choose_cuts(asked: Mapping[int, int], cuts: Mapping[int, Cut], memory: int) 
 
 
 class GoldenPrefix:
-    """Golden activations at a few places of a network, for corrupted runs to begin from.
+    """Golden activations at a few places of a network, for corrupted runs to start from.
 
-    Places are chosen by what has been asked for so far; one is filled by the first run that
-    passes it untouched. A run that begins there gives the same bits as one from the start.
+    Places are chosen by what has been asked for so far; each is filled by the first run that
+    passes it uncorrupted. A run from there yields the same bits as one from the input.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class GoldenPrefix:
     inputs
         Batches of the network's input.
     memory
-        For activations, bytes.
+        Bytes for activations.
     """
 
     def __init__(self, network: fx.GraphModule, inputs: Batches, memory: int) -> None:
@@ -101,14 +101,14 @@ class GoldenPrefix:
     def predict(
         self, corrupted: Collection[Tensor], around: Callable[[Run], Run] = lambda run: run
     ) -> Tensor:
-        """Logits of the network, of which only what begins with these tensors is not golden.
+        """Logits of the network, which is golden up to the first use of these tensors.
 
         Parameters
         ----------
         corrupted
             Parameters and buffers.
         around
-            What is to be done about the run of all batches, from wherever it begins.
+            Wraps the run of all batches, wherever it starts.
         """
         first = min(self._first_uses[id(parameter)] for parameter in corrupted)
         self._ask_for(first)
@@ -128,7 +128,7 @@ class GoldenPrefix:
         return logits
 
     def _ask_for(self, position: int) -> None:
-        """Note what a run would begin from, and choose again what to keep if this is new."""
+        """Count where a run would start and, if that is new, choose again what to keep."""
         self._asked[position] += 1
         if self._asked[position] > 1 or position == min(self._first_uses.values()):
             return
@@ -140,7 +140,7 @@ class GoldenPrefix:
             del self._kept[dropped]
 
     def _measured(self) -> dict[int, Cut]:
-        """What beginning at each use of a parameter but the first saves and costs."""
+        """What starting at the first use of each parameter, except the earliest, saves and costs."""
         batches = self._kept[0]
         measured = profile(self._network, *batches[0])
         total = sum(measured.seconds)
@@ -152,9 +152,9 @@ class GoldenPrefix:
         }
 
     def _segment(self, start: int, stop: int | None) -> Callable[..., Any]:
-        """A part of the network, which leaves what is kept for others as it is."""
+        """A part of the network that leaves kept activations unchanged."""
         part = segment(self._network, start, stop)
-        # Layers may change what they are given in place.
+        # Layers may modify their inputs in place.
         return part if start == 0 else lambda *values: part(*_copies(values))
 
 

@@ -1,4 +1,4 @@
-"""Parts of a traced network: what a graph needs at a node, and running from there."""
+"""Segments of a traced network, and the values needed to start from a node."""
 
 import time
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ def first_uses(network: fx.GraphModule) -> dict[int, int]:
 
 
 def needed_at(nodes: Nodes, position: int) -> Nodes:
-    """Nodes before a position whose values are used from it on; parameters left out."""
+    """Nodes before a position whose values are used at it or later, except parameters."""
     rest = set(nodes[position:])
     return [
         node
@@ -33,10 +33,10 @@ def needed_at(nodes: Nodes, position: int) -> Nodes:
 
 
 def segment(network: fx.GraphModule, start: int, stop: int | None = None) -> fx.GraphModule:
-    """The part of a network from a position up to another, or up to its end.
+    """The part of a network from one position up to another, or to its end.
 
     It shares all parameters with the network. It takes the values of `needed_at(start)`, or the
-    network's input for position 0, and gives the tuple of those of `needed_at(stop)`, or the
+    network's input for position 0, and returns the tuple of those of `needed_at(stop)`, or the
     network's output.
     """
     nodes = list(network.graph.nodes)
@@ -55,21 +55,21 @@ def segment(network: fx.GraphModule, start: int, stop: int | None = None) -> fx.
 
 @dataclass(slots=True)
 class Profile:
-    """What running a network on a batch has cost, node by node.
+    """Cost of running a network on a batch, node by node.
 
     Attributes
     ----------
     seconds
-        By node, in order.
+        Per node, in order.
     memory
-        Bytes and address of the tensor that a node gives, of those that give one.
+        Bytes and address of each node's output, for nodes that output a tensor.
     """
 
     seconds: list[float] = field(default_factory=list)
     memory: dict[fx.Node, tuple[int, int]] = field(default_factory=dict)
 
     def size(self, nodes: Nodes) -> int | None:
-        """Bytes of the values of these nodes; None if they are not tensors apart in memory."""
+        """Bytes of the values of these nodes; None unless they are tensors in separate memory."""
         if not all(node in self.memory for node in nodes):
             return None
         sizes, addresses = zip(*(self.memory[node] for node in nodes), strict=True)
@@ -78,7 +78,7 @@ class Profile:
 
 @torch.inference_mode()
 def profile(network: fx.GraphModule, batch: Tensor) -> Profile:
-    """Run a network on one batch and note what each node costs."""
+    """Run a network on one batch and measure what each node costs."""
     meter = _Meter(network)
     meter.run(batch)
     return meter.profile

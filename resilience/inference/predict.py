@@ -11,7 +11,7 @@ from resilience.system import signals
 
 @torch.inference_mode()
 def predict(run: Callable[..., Tensor], batches: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Logits of every image, float32, shape (images, classes), on the device that computes them.
+    """Logits of every image, float32, shape (images, classes), on the device that computed them.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def predict(run: Callable[..., Tensor], batches: Sequence[Sequence[Tensor]]) -> 
     resilience.system.signals.Interrupted
         Between two batches, if the process was asked to stop.
     """
-    # Only a run that takes a while deserves a bar.
+    # Delayed, as a short run needs no bar.
     shown = tqdm(batches, "evaluating", unit="batch", disable=None, leave=False, delay=3)
     logits = []
     for batch in shown:
@@ -34,5 +34,5 @@ def predict(run: Callable[..., Tensor], batches: Sequence[Sequence[Tensor]]) -> 
 
 
 def finite(logits: Tensor) -> Tensor:
-    """Whether all outputs of an image are finite; shape (images,)."""
+    """Whether all outputs of an image are finite, shape (images,)."""
     return torch.isfinite(logits).all(1)

@@ -1,4 +1,4 @@
-"""Networks and their weights: which ones there are, loading, and training them once."""
+"""Networks and their weights: specifying, loading, and training them once."""
 
 import lazy_loader
 

@@ -10,18 +10,18 @@ from torch import Tensor, nn
 from resilience.system.errors import UserError
 
 _TRAINING_HEADS = ("AuxLogits.", "aux1.", "aux2.")
-"""Parts of torchvision's GoogLeNet and InceptionV3 that evaluation never runs."""
+"""Heads of torchvision's GoogLeNet and InceptionV3 that are only used in training."""
 
 
 def load_file(network: nn.Module, path: Path) -> None:
-    """Load a network's weights from a .pth or .safetensors file, which must fit key by key.
+    """Load a network's weights from a .pth or .safetensors file, which must match key by key.
 
-    Entries of heads that only training runs may be there though the network has none.
+    Entries of training-only heads are ignored if the network has none.
 
     Raises
     ------
     UserError
-        If the file can't be read, holds no state dict, or one of another network; says how.
+        If the file can't be read, holds no state dict, or does not match the network; says how.
     """
     state = _read(path)
     wanted = network.state_dict()
@@ -53,7 +53,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             state = safetensors.torch.load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and pickle raise nearly anything for a foreign file
+    except Exception as error:  # torch and pickle may raise almost anything for other files
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path} can't be read as weights: {reason}") from error
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):

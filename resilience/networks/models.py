@@ -34,12 +34,12 @@ class Classifier:
 def resolve_device(name: str) -> torch.device:
     """The device that `auto`, `cpu`, `cuda`, `cuda:1` or `mps` stands for.
 
-    On several GPUs, `auto` and `cuda` spread the workers of a machine over them.
+    With several GPUs, `auto` and `cuda` spread the workers of a machine over them.
 
     Raises
     ------
     UserError
-        For an unknown device, or one that this machine lacks.
+        For an unknown device, or one that is not available.
     """
     available = {
         "cpu": True,
@@ -59,19 +59,19 @@ def resolve_device(name: str) -> torch.device:
 
 
 def torchvision_network(architecture: str, num_classes: int, **options: Any) -> nn.Module:
-    """A classifier of torchvision with fresh weights.
+    """A torchvision classifier with fresh weights.
 
     Parameters
     ----------
     architecture
         As torchvision spells it: `vgg19`, `resnet50`, `inception_v3`, ...
     options
-        For torchvision's builder.
+        Passed to torchvision's builder.
 
     Raises
     ------
     UserError
-        For a name that torchvision does not have.
+        For an architecture that torchvision does not have.
     """
     known = torchvision.models.list_models(module=torchvision.models)
     if architecture not in known:
@@ -80,7 +80,7 @@ def torchvision_network(architecture: str, num_classes: int, **options: Any) -> 
             f"torchvision has no classifier {architecture!r}; near: {', '.join(near[:8])}"
         )
     if architecture in ("googlenet", "inception_v3"):
-        # transform_input: as torchvision sets it for its own weights of these two.
+        # transform_input: torchvision sets it for its own weights of these two.
         own = {"aux_logits": False, "transform_input": True, "init_weights": True}
         options = own | options
     network: nn.Module = torchvision.models.get_model(
@@ -92,13 +92,13 @@ def torchvision_network(architecture: str, num_classes: int, **options: Any) -> 
 def choose_preprocessing(model: Model, dataset: Dataset) -> Preprocessing:
     """The preprocessing of a model's images.
 
-    The model's own where it is configured; else the dataset's image size, or the smallest above
-    it that the architecture takes; else what torchvision's weights were evaluated with.
+    The model's own if configured; else the dataset's image size, or the smallest above it that
+    the architecture accepts; else that with which torchvision's weights were evaluated.
 
     Raises
     ------
     UserError
-        If nothing says what it is.
+        If none of these determines it.
     """
     if model.preprocessing is not None:
         return model.preprocessing
@@ -125,20 +125,20 @@ def choose_preprocessing(model: Model, dataset: Dataset) -> Preprocessing:
 def load_classifier(
     model: Model, dataset: Dataset, classes: int, device: torch.device
 ) -> Classifier:
-    """Build a network and give it its weights.
+    """Build a network and load its weights.
 
     Parameters
     ----------
     dataset
-        Gives the images to fit on, where the weights are `fit`.
+        Provides the images to fit on, if the weights are `fit`.
     classes
-        Number of classes that the dataset's labels distinguish.
+        Number of classes in the dataset.
 
     Raises
     ------
     UserError
-        If the weights do not exist, do not fit the network, or can't be downloaded, or the
-        network has another number of output classes.
+        If the weights do not exist, do not match the network, or can't be downloaded, or the
+        network has a different number of output classes.
     """
     preprocessing = choose_preprocessing(model, dataset)
     if model.weights in _torchvision_weights(model):
@@ -163,7 +163,7 @@ def load_classifier(
 
 
 def _torchvision_weights(model: Model) -> Mapping[str, Any]:
-    """torchvision's weights of a model's architecture, by name; empty for a user's own."""
+    """torchvision's weights for a model's architecture, by name; empty for a custom network."""
     known = torchvision.models.list_models(module=torchvision.models)
     if model.architecture not in known:
         return {}

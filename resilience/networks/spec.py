@@ -1,4 +1,4 @@
-"""Which network to use and how its weights come about, before anything is loaded."""
+"""Which network to use and where its weights come from, before anything is loaded."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from resilience.system.errors import UserError
 
-if TYPE_CHECKING:  # torch takes seconds to import, and a specification needs none of it
+if TYPE_CHECKING:  # torch takes seconds to import, and a specification does not need it
     from torch import nn
 
     from resilience.data.preprocessing import Preprocessing
@@ -14,16 +14,16 @@ if TYPE_CHECKING:  # torch takes seconds to import, and a specification needs no
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a network is trained: with one cycle of the learning rate.
+    """How a network is trained, with a one-cycle learning rate.
 
     Attributes
     ----------
     epochs, batch_size
-        Passes over the images, and images in each step.
+        Passes over the images, and images per step.
     learning_rate
-        At its highest, after three tenths of the steps.
+        Peak value, reached after three tenths of the steps.
     optimizer
-        `adamw`, or `sgd` with Nesterov's momentum, for networks without normalisation.
+        `adamw`, or `sgd` with Nesterov momentum, for networks without normalisation.
     """
 
     epochs: int = 10
@@ -43,21 +43,21 @@ class Model:
     Attributes
     ----------
     name
-        The factor's value in results.
+        Value of the factor in results.
     build
-        Makes the network, with fresh weights, for a number of classes.
+        Builds the network, with fresh weights, for a number of classes.
     weights
         `fit`, `none`, the name of torchvision weights, or a file (.pth, .safetensors).
     parameters
-        What tells this choice from others: the configuration that it was made from.
+        Identifies this choice: the configuration that it was built from.
     architecture
-        The network's name in torchvision; None: a network of the user's own.
+        The network's name in torchvision; None: a custom network.
     preprocessing
-        None: what torchvision's weights want, at the dataset's image size if it sets one.
+        None: that of torchvision's weights, at the dataset's image size if it sets one.
     recipe
         How `fit` trains.
     may_fit
-        Whether to train where the cache has no fitted weights, or to stop.
+        Whether to train if the cache has no fitted weights, instead of raising an error.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Fitted weights: which file of the cache has them, and making it."""
+"""Fitted weights: finding them in the cache, or training them."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -24,13 +24,13 @@ def fitted_weights(
     classes: int,
     device: torch.device,
 ) -> dict[str, Tensor]:
-    """Weights of a model that are trained on a dataset: once, and then read from the cache.
+    """Weights of a model trained on a dataset: trained once, then read from the cache.
 
     Raises
     ------
     UserError
         If they are not in the cache and the model may not fit, or the dataset's images to fit on
-        have other classes than those to test on.
+        have a different number of classes from those to test on.
     """
     images = load_images(dataset.to_fit(), preprocessing)
     if images.classes != classes:
@@ -45,12 +45,12 @@ def fitted_weights(
 
 
 def require_fitted(model: Model, preprocessing: Preprocessing, dataset: Dataset) -> None:
-    """Make sure that the cache has the weights of a model that are to be fitted.
+    """Make sure that the cache has the fitted weights of a model.
 
     Raises
     ------
     UserError
-        If it lacks them; says how to provide them.
+        If it does not; says how to provide them.
     """
     images = load_images(dataset.to_fit(), preprocessing)
     _require(_path(model, preprocessing, dataset, images), model)

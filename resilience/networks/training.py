@@ -1,4 +1,4 @@
-"""Training a network from nothing on a small set of images, once."""
+"""Training a network from scratch on a small set of images, once."""
 
 import logging
 import time
@@ -30,7 +30,7 @@ def fitted_state(
     recipe: Recipe,
     device: torch.device,
 ) -> dict[str, Tensor]:
-    """Trained weights of a network: read from a file, which is made if it is not there.
+    """Trained weights of a network, read from a file, which is created if it does not exist.
 
     Training is not bit-reproducible across machines; the file is what identifies the weights.
     """
@@ -55,7 +55,7 @@ def fit(
 
     Images are shifted at random by up to an eighth of their size. Dropout stays off: there are
     too few steps for it to help. Networks without normalisation start from He initialisation,
-    without which no signal reaches the last of many layers, and have their gradients clipped.
+    without which the signal dies out over many layers, and have their gradients clipped.
     """
     started = time.perf_counter()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -91,7 +91,7 @@ def fit(
 
 
 def _initialise(network: nn.Module) -> None:
-    """He initialisation of weights, biases at zero."""
+    """Apply He initialisation to weights, and set biases to zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -109,7 +109,7 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _batches(images: Images, size: int, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of shifted images, epoch after epoch, each in a new order."""
+    """Batches of shifted images, epoch after epoch, each epoch in a new order."""
     reach = images.pixels.shape[-1] // 8
     padded = F.pad(images.pixels, (reach,) * 4, mode="replicate")
     side = images.pixels.shape[-1]

@@ -1,4 +1,4 @@
-"""What a campaign will cost and what it will be able to show, before it is run."""
+"""What a campaign will cost and be able to show, before it is run."""
 
 import lazy_loader
 

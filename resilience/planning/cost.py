@@ -1,4 +1,4 @@
-"""What evaluating a network costs on this machine: one batch, measured."""
+"""Cost of evaluating a network on this machine, from one measured batch."""
 
 import multiprocessing
 import time
@@ -25,7 +25,7 @@ from resilience.trials.workload import Origin, Workload
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What evaluating a network costs on this machine.
+    """Cost of evaluating a network on this machine.
 
     Attributes
     ----------
@@ -34,12 +34,12 @@ class Measurement:
     images
         Number of images that a trial evaluates.
     seconds
-        To evaluate all of them, once.
+        To evaluate all of them once.
     memory
-        Bytes at the peak: of the GPU where there is one, else of the process with all images.
-        None where the system does not tell.
+        Peak bytes: of the GPU if there is one, else of the process with all images. None if the
+        system does not report it.
     device, batch_size, threads
-        What it was measured with.
+        Used in the measurement.
     """
 
     layers: tuple[Layer, ...]
@@ -52,7 +52,7 @@ class Measurement:
 
 
 def measure_apart(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
-    """Measure in a process of its own, whose memory is that of this model alone.
+    """Measure in a separate process, whose memory is that of this model alone.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def measure_apart(model: Model, dataset: Dataset, settings: Settings) -> Measure
 def _measure_or_say(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
     try:
         return measure(model, dataset, settings)
-    except USER_ERRORS as error:  # its cause could not be sent to the other process
+    except USER_ERRORS as error:  # its cause can't be sent to the other process
         raise UserError(one_line(error)) from error
 
 
@@ -83,7 +83,7 @@ def measure(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
     Raises
     ------
     UserError
-        If something that the user asked for does not exist or does not go together.
+        If something that the user asked for does not exist or is incompatible with the rest.
     """
     chosen, classes = choose_images(dataset.source(), dataset)
     preprocessing = choose_preprocessing(model, dataset)
@@ -98,7 +98,7 @@ def measure(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
     keep_freed_memory()
     workload = Workload(classifier.network, _noise(1, preprocessing), settings, origin)
     batch = _noise(min(workload.batch_size, len(chosen)), preprocessing)
-    for _ in range(2):  # the first batch of a process takes longer than any other
+    for _ in range(2):  # the first batch of a process is slower than later ones
         started = time.perf_counter()
         workload.evaluate(batch)
         seconds = time.perf_counter() - started
@@ -115,7 +115,7 @@ def measure(model: Model, dataset: Dataset, settings: Settings) -> Measurement:
 
 
 def _noise(images: int, preprocessing: Preprocessing) -> ImageSamples:
-    """Images of noise, as a network is given them."""
+    """Noise images, as samples for a network."""
     shape = (images, 3, preprocessing.crop, preprocessing.crop)
     pixels = torch.randint(0, 256, shape, dtype=torch.uint8)
     labels = torch.zeros(images, dtype=torch.int64)
@@ -123,12 +123,12 @@ def _noise(images: int, preprocessing: Preprocessing) -> ImageSamples:
 
 
 def _peak(device: torch.device, more: int) -> int | None:
-    """Bytes at the peak so far, on the GPU, or of this process and `more` beside."""
+    """Peak bytes so far: on the GPU, or of this process plus `more`."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
     if device.type != "cpu" or not status.exists():
         return None
-    # Not getrusage: its peak includes that of the process from which this one was started.
+    # Not getrusage: its peak includes that of the parent process.
     (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024 + more

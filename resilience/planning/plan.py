@@ -1,4 +1,4 @@
-"""What a campaign will do, cost and be able to say, before it is run."""
+"""What a campaign will do, cost and be able to show, before it is run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,14 +24,14 @@ from resilience.trials.workloads import ConfiguredTrial
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of a campaign's design: one of its trials, and how many they are."""
+    """One cell of a campaign's design: one of its trials, and the number of replicas."""
 
     trial: ConfiguredTrial
     replicas: int
 
     @property
     def workload(self) -> str:
-        """What identifies the model, images and settings that this cell runs on."""
+        """Identifies the model, images and settings that this cell runs on."""
         trial = self.trial
         parts = (dict(trial.model.parameters), dict(trial.dataset.parameters))
         return digest([*parts, asdict(trial.settings)])
@@ -39,7 +39,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Proportion:
-    """How well a proportion of critical faults is to be known."""
+    """How precisely to estimate a proportion of critical faults."""
 
     margin: float = 0.01
     confidence: float = 0.99
@@ -47,14 +47,14 @@ class Proportion:
 
 @dataclass(frozen=True, slots=True)
 class LayerPlan:
-    """One layer, and the faults to draw from it to know it by itself.
+    """One layer, and the number of faults to draw for an estimate of this layer alone.
 
     Attributes
     ----------
     weight_sample
-        If there is one possible fault for each weight; also those to draw for one bit.
+        With one possible fault per weight; also the number to draw for a single bit.
     bit_sample
-        If there is one possible fault for each bit.
+        With one possible fault per bit.
     """
 
     layer: str
@@ -72,10 +72,10 @@ class FaultPlan:
     population
         Number of weights that may be struck.
     counts
-        Faults of each draw, by failure rate; by themselves where their number is said.
+        Faults per draw, by failure rate; by `faults=N` where their number is exact.
     weight_sample, bit_sample
-        Faults to inject one at a time to know the proportion of critical ones, if there is one
-        possible fault for each weight, or for each bit.
+        Faults to inject one at a time to estimate the proportion of critical ones, with one
+        possible fault per weight, or per bit.
     """
 
     model: str
@@ -91,16 +91,16 @@ class FaultPlan:
 
 @dataclass(frozen=True, slots=True)
 class CostPlan:
-    """What the trials on one model cost on this machine, one after another.
+    """Cost of one model's trials on this machine, run one after another.
 
     Attributes
     ----------
     seconds
         To evaluate all trials and the golden run.
     trial_seconds
-        To evaluate the images of one trial, once for each draw.
+        To evaluate the images of one trial, once per draw.
     memory
-        Bytes at the peak; None where the system does not tell.
+        Peak bytes; None if the system does not report it.
     """
 
     model: str
@@ -137,17 +137,17 @@ def plan(
     wish: Wish,
     proportion: Proportion,
 ) -> Plan:
-    """What a campaign of these cells will do, cost and be able to say.
+    """What a campaign of these cells will do, cost and be able to show.
 
     Parameters
     ----------
     measurements
-        What one evaluation costs, by the cells' `workload`.
+        Cost of one evaluation, by the cells' `workload`.
 
     Raises
     ------
-    ValueError
-        If the trials of a cell would fail: a rate that gives no fault, sites without layers.
+    UserError
+        If the trials of a cell would fail: a rate too low for any fault, sites without layers.
     """
     costs = tuple(_costs(cells, measurements))
     exact = all("faults" in cell.trial.factors() for cell in cells)
@@ -168,7 +168,7 @@ def plan(
 
 
 def _alike(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Cells by what their faults are drawn from: model and images, sites and their options."""
+    """Cells grouped by what their faults are drawn from: model, images, sites and their options."""
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         plan = cell.trial.plan
@@ -186,7 +186,7 @@ def _faults(
     trial, measured = alike[0].trial, measurements[alike[0].workload]
     population = trial.plan.population(Population(measured.layers))
     weights = all(layer.part == "weights" for layer in population.layers)
-    # int8 holds weights only.
+    # int8 applies to weights only.
     held = trial.settings.format if weights or trial.settings.format != "int8" else "float32"
     bits = FORMATS[held].width
     factors = [cell.trial.factors() for cell in alike]
@@ -231,7 +231,7 @@ def _costs(cells: Sequence[Cell], measurements: Mapping[str, Measurement]) -> It
 
 
 def _observations(cells: Sequence[Cell], roles: Sequence[str]) -> pd.DataFrame:
-    """One row for each trial that the analysis will read: its factors."""
+    """One row per trial that the analysis will read: its factors."""
     rows = [
         {name: cell.trial.factors()[name] for name in roles}
         for cell in cells

@@ -12,13 +12,13 @@ _GROUPINGS = {
 
 
 def plan_text(plan: Plan) -> str:
-    """Everything that a plan says, but for the single layers."""
+    """The text of a whole plan, except for individual layers."""
     sections = (_trials, _faults, _costs, _effects, _spread, _samples)
     return "\n\n".join("\n".join(lines) for section in sections if (lines := list(section(plan))))
 
 
 def duration_text(seconds: float) -> str:
-    """Write a time to two or three digits: 4.2 s, 45 s, 12 min, 3 h 20 min, 2 d 5 h."""
+    """Format a time to two or three digits: 4.2 s, 45 s, 12 min, 3 h 20 min, 2 d 5 h."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 99.5:
@@ -166,7 +166,7 @@ def _or_too_many(replicas: int | None) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> Iterator[str]:
-    """Aligned columns: the first ones, which hold names, to the left, numbers to the right."""
+    """Aligned columns: the first ones, of names, to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
         cells = [

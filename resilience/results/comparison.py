@@ -1,4 +1,4 @@
-"""Whether a trial that was run again gives what its result says."""
+"""Comparison of a trial that was run again with its recorded result."""
 
 import hashlib
 import json
@@ -11,12 +11,12 @@ from typing import Any
 from resilience.results.record import FAULTS_FILE, Result
 
 CROSS_ENTROPY_TOLERANCE = 1e-5
-"""Relative; what other processors, devices and libraries may differ by. Counts may not."""
+"""Relative difference allowed between processors, devices and libraries; counts must be equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something that differs from what it was."""
+    """A value that differs from the recorded one."""
 
     what: str
     was: object
@@ -27,19 +27,19 @@ class Difference:
 
 
 def machine_differences(was: Result, now: Result) -> list[Difference]:
-    """How this machine differs from that of the trial, in what may change the last digits."""
+    """Differences between this machine and the trial's that may change the last digits."""
     return _differences(_machine(was), _machine(now))
 
 
 def workload_differences(was: Result, now: Result) -> list[Difference]:
-    """Weights and images that differ; then nothing else can be expected to agree."""
+    """Weights and images that differ, in which case nothing else can be expected to agree."""
     names = ("weights_sha256", "images_sha256")
     before, after = ({name: r.provenance[name] for name in names} for r in (was, now))
     return _differences(before, after)
 
 
 def setting_differences(was: Result, now: Result) -> list[Difference]:
-    """Factors and options that differ, of those that the result records."""
+    """Factors and options that differ, among those that the result records."""
     before, after = (
         {"trial": r.trial, "parameters": r.parameters}
         | {name: r.provenance[name] for name in ("batch_size", "preprocessing")}
@@ -49,7 +49,7 @@ def setting_differences(was: Result, now: Result) -> list[Difference]:
 
 
 def fault_differences(was: Result, was_csv: str, now: Result, now_csv: str) -> list[Difference]:
-    """Faults that differ: what the result says of them, and its `faults.csv` line by line."""
+    """Faults that differ: in the result's summary, and in its `faults.csv` line by line."""
     sha256 = hashlib.sha256(now_csv.encode()).hexdigest()
     lines = zip_longest(was_csv.splitlines(), now_csv.splitlines())
     return [
@@ -63,12 +63,12 @@ def fault_differences(was: Result, was_csv: str, now: Result, now_csv: str) -> l
 
 
 def figure_differences(was: Result, now: Result, exact: bool) -> list[Difference]:
-    """Figures that differ.
+    """Metrics that differ.
 
     Parameters
     ----------
     exact
-        Whether all must be equal; otherwise cross-entropies may differ by 1e-5, relatively.
+        Whether all must be equal; otherwise cross-entropies may have a relative difference of 1e-5.
     """
     before, after = (
         {"golden": r.golden, "corrupted": r.corrupted}
@@ -98,7 +98,7 @@ def _machine(result: Result) -> dict[str, Any]:
 def _differences(
     was: Mapping[str, Any], now: Mapping[str, Any], prefix: str = ""
 ) -> list[Difference]:
-    """Compare what was recorded; what was added since then has nothing to be compared with."""
+    """Compare what was recorded; fields that only the new run has are ignored."""
     before, after = dict(_flat(_as_json(was), prefix)), dict(_flat(_as_json(now), prefix))
     return [
         Difference(name, value, after.get(name))
@@ -108,7 +108,7 @@ def _differences(
 
 
 def _as_json(value: Mapping[str, Any]) -> Any:
-    """A value as a result file gives it back: tuples are lists."""
+    """A value as read back from a result file: tuples become lists."""
     return json.loads(json.dumps(value))
 
 

@@ -1,4 +1,4 @@
-"""The result of a trial, and the JSON file that keeps it."""
+"""The result of a trial, and the JSON file that stores it."""
 
 import hashlib
 import json
@@ -16,37 +16,37 @@ SCHEMA = 1
 RESULT_FILE = "result.json"
 FAULTS_FILE = "faults.csv"
 FAILURE_FILE = "failure.json"
-"""What a failed trial leaves in place of a result."""
+"""Written by a failed trial in place of a result."""
 
 
 class DamagedResultError(UserError):
-    """A result file that differs from what a trial wrote."""
+    """A result file that differs from what its trial wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one trial was, and what it found: the sections of `result.json`.
+    """A trial and its outcome: the sections of `result.json`.
 
     Attributes
     ----------
     trial
         The factors: model, dataset, sites, perturb, frate, replica, seed, precision. `frate` is
-        None where the number of faults is exact; `parameters` has it then.
+        None where the number of faults is exact and in `parameters`.
     parameters
         Every option that determines the numbers.
     fingerprint
-        sha256 of all that the numbers depend on.
+        sha256 of everything that the numbers depend on.
     faults
         population and count, by_layer {layer: count} in the network's order, sha256 of
-        `faults.csv`; of faults in bits, how many were without effect.
+        `faults.csv`; for bit faults, how many had no effect.
     golden, corrupted
-        Figures of the untouched and the corrupted network, fractions in [0, 1] and nats; means
+        Metrics of the golden and the corrupted network, fractions in [0, 1] and nats; means
         over several draws.
     provenance
-        Versions, device, hashes of weights and images, when, how long (seconds).
+        Versions, device, hashes of weights and images, date, duration (seconds).
     draws
-        One mapping for each draw of faults: its number, its layer and bit (None where its faults
-        have several), its faults, its figures. Empty in results that were written without.
+        One mapping per draw of faults: its number, its layer and bit (None where its faults
+        have several), its faults and its metrics. Empty in results that were written without.
     """
 
     trial: Mapping[str, Any]
@@ -62,15 +62,15 @@ class Result:
 def exact_faults(
     trial: Mapping[str, Any], parameters: Mapping[str, Any], faults: Mapping[str, Any]
 ) -> int | None:
-    """Number of faults of a draw, given the sections of a result; None where a rate was given."""
+    """Number of faults per draw, from the sections of a result; None where a rate was given."""
     if trial["frate"] is not None:
         return None
-    asked = parameters["faults"]  # for a number of them, or for those of a list
+    asked = parameters["faults"]  # a number of faults, or a list of them
     return int(asked["count"] if "count" in asked else faults["count"])
 
 
 def write_result(directory: Path, result: Result, faults_csv: str) -> None:
-    """Write `faults.csv`, then `result.json`, each whole or not at all."""
+    """Write `faults.csv`, then `result.json`, each atomically."""
     faults = faults_csv.encode()
     sections = asdict(result)
     sections["faults"] = {**result.faults, "sha256": hashlib.sha256(faults).hexdigest()}
@@ -90,12 +90,12 @@ def read_result(path: Path, verified: bool = True) -> Result:
     Parameters
     ----------
     verified
-        Whether it has to agree with its own sha256.
+        Whether it must match its own sha256.
 
     Raises
     ------
     DamagedResultError
-        If it is no JSON, of another schema, or does not agree with its sha256.
+        If it is not JSON, has another schema or other sections, or does not match its sha256.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -114,12 +114,14 @@ def read_result(path: Path, verified: bool = True) -> Result:
 
 
 def read_whole_result(path: Path) -> Result:
-    """Read a `result.json`, and verify that the `faults.csv` beside it is the trial's.
+    """Read a `result.json`, and verify that the `faults.csv` beside it belongs to it.
 
     Raises
     ------
     DamagedResultError
-        If either is missing, or differs from what the trial wrote.
+        If either differs from what the trial wrote, or `faults.csv` is missing.
+    FileNotFoundError
+        If `result.json` is missing.
     """
     result = read_result(path)
     faults = path.with_name(FAULTS_FILE)
@@ -133,5 +135,5 @@ def read_whole_result(path: Path) -> Result:
 
 
 def find_results(directory: Path) -> list[Path]:
-    """Paths of all `result.json` below a directory, sorted."""
+    """Paths of all `result.json` files below a directory, sorted."""
     return sorted(directory.rglob(RESULT_FILE))

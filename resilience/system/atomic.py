@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever happens while they are written."""
+"""Files that are either complete or absent, whatever happens while they are written."""
 
 import itertools
 import os
@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write to; on success it becomes `path`, otherwise it goes.
+    """Yield a temporary path to write to; on success it replaces `path`, else it is removed.
 
-    The content is on disk before the name appears (fsync, then rename), and the file has the
-    permissions that the user's umask gives.
+    The content is on disk before the name appears (fsync, then rename), and the file's
+    permissions follow the user's umask.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
@@ -33,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged file to `NAME.damaged-N`, with the first N that is free; give its path."""
+    """Rename a damaged file to `NAME.damaged-N`, with the first free N; return its new path."""
     for number in itertools.count(1):
         aside = path.with_name(f"{path.name}.damaged-{number}")
         if not aside.exists():
@@ -42,6 +42,6 @@ def set_aside(path: Path) -> Path:
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Remove what writers that were killed left of files in a directory."""
+    """Remove temporary files that killed writers left in a directory."""
     for temporary in directory.glob(".*.tmp"):
         temporary.unlink(missing_ok=True)

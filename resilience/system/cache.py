@@ -1,4 +1,4 @@
-"""The user's cache: files made once, by whoever comes first, however many start together."""
+"""The user's cache: each file is created once, even if many processes start together."""
 
 import logging
 import os
@@ -20,20 +20,20 @@ class DamagedCacheError(Exception):
 
 
 def cache_directory() -> Path:
-    """The directory that `RESILIENCE_CACHE` names, or the user's cache directory."""
+    """The directory named by `RESILIENCE_CACHE`, or the user's cache directory."""
     configured = os.environ.get("RESILIENCE_CACHE")
     return Path(configured) if configured else platformdirs.user_cache_path("resilience")
 
 
 def made_once(path: Path, make: Callable[[Path], None], load: Callable[[Path], T]) -> T:
-    """Load a cached file, after making it if it is missing or damaged.
+    """Load a cached file, creating it first if it is missing or damaged.
 
     Parameters
     ----------
     make
-        Writes the file to the path it is given; runs in one process at a time.
+        Writes the file to the path it is given; called in one process at a time.
     load
-        Reads the file; raises `DamagedCacheError` for one that must be made again.
+        Reads the file; raises `DamagedCacheError` if it must be created again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(path.name + ".lock")):

@@ -1,23 +1,23 @@
-"""Log lines on the console, beside a live line of progress."""
+"""Log lines on the console, alongside a live progress line."""
 
 import logging
 
 ERASE_LINE = "\r\x1b[K"
 
 
-class Console(logging.StreamHandler):  # type: ignore[type-arg]  # no parameter in Python 3.10
-    """Logs to a stream, each record on a line of its own.
+class Console(logging.StreamHandler):  # type: ignore[type-arg]  # not generic in Python 3.10
+    """Logs to a stream, each record on its own line.
 
-    On a terminal the live line of a campaign may be where a record is to begin, drawn by this
-    process or another one: it is erased first, and soon drawn again below.
+    On a terminal a record may start where this process or another one has drawn a campaign's
+    live line: that line is erased first, and soon redrawn below.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The text of a record."""
+        """The text of a record; on a terminal, after a code that erases the line."""
         text = super().format(record)
         return ERASE_LINE + text if self.stream.isatty() else text
 
 
 def console_level(mode: object) -> str:
-    """Least level that the console shows: of a sweep's trials, not what all of them say."""
+    """Lowest level shown on the console; a sweep leaves out what every trial would log."""
     return "WARNING" if "MULTIRUN" in str(mode) else "INFO"

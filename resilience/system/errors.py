@@ -1,9 +1,9 @@
-"""What a user can cause, apart from what is a bug."""
+"""Errors that a user can cause, as opposed to bugs."""
 
 
 class UserError(ValueError):
-    """Something that a user asked for does not exist, or does not go together.
+    """Something that a user asked for does not exist or is incompatible with the rest.
 
-    Its message is one line that says what was wrong and what to do. Commands end with that line;
-    any other exception is a bug of the program and shows its traceback.
+    Its message is one line that says what is wrong and what to do. Commands exit with that line;
+    any other exception is a bug in the program and shows its traceback.
     """

@@ -1,4 +1,4 @@
-"""Public places that had other names in results and configurations written before."""
+"""Public names that were different in earlier results and configurations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,18 +17,18 @@ FORMER_NAMES = {
     "resilience.clusters.slurm.Slurm": "resilience.campaign.launchers.Slurm",
     "resilience.console.Console": "resilience.system.Console",
 }
-"""Present names by the names under which results first recorded them."""
+"""Current names, by the names under which results first recorded them."""
 
 _FIRST_NAMES = {present: first for first, present in FORMER_NAMES.items()}
 
 
 def in_present_names(value: Any) -> Any:
-    """The same JSON value, with every former name replaced by the present one."""
+    """The same JSON value with every former name replaced by the current one."""
     return _renamed(value, FORMER_NAMES)
 
 
 def in_first_names(value: Any) -> Any:
-    """The same JSON value, with every name replaced by the one it was first recorded under."""
+    """The same JSON value with every name replaced by the one it was first recorded under."""
     return _renamed(value, _FIRST_NAMES)
 
 

@@ -1,4 +1,4 @@
-"""What makes two things the same: canonical JSON and its sha256."""
+"""Identity by content: canonical JSON and its sha256."""
 
 import hashlib
 import json
@@ -8,25 +8,25 @@ from resilience.system.former_names import in_first_names
 
 
 def canonical_json(value: Any) -> str:
-    """JSON text that is the same for equal values: sorted keys, no spaces, ASCII, no NaN.
+    """JSON text that is identical for equal values: sorted keys, no spaces, ASCII, no NaN.
 
     Raises
     ------
     ValueError
-        For NaN and infinities, which JSON cannot express.
+        For NaN and infinities, which JSON can't express.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest(value: Any) -> str:
-    """sha256 of a value's canonical JSON, 64 hexadecimal digits."""
+    """sha256 of a value's canonical JSON, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def identity_digest(value: Any) -> str:
-    """sha256 of what identifies something: a trial, a fit, a golden run.
+    """sha256 of the identity of a trial, a fit or a golden run.
 
-    Parts of the program are called by the names under which they were first recorded, so that
-    moving one changes neither a fingerprint nor the key of a cached file.
+    Components appear under the names by which they were first recorded, so that moving one
+    changes neither a fingerprint nor the key of a cached file.
     """
     return digest(in_first_names(value))

@@ -1,4 +1,4 @@
-"""Where numbers come from: versions of packages, and the machine."""
+"""Where numbers come from: package versions, git commit and machine."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ PACKAGES = ("resilience", "torch", "torchvision", "numpy", "scipy", "statsmodels
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on."""
+    """Versions of Python and of the packages that results depend on."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
@@ -29,12 +29,12 @@ def machine() -> dict[str, str | int | None]:
 
 
 def hardware() -> dict[str, Any]:
-    """The machine that this process runs on, with its memory (bytes) and its GPUs, by name."""
+    """The machine that this process runs on, with its memory (bytes) and the names of its GPUs."""
     return machine() | {"memory": memory(), "gpus": gpus()}
 
 
 def memory() -> int | None:
-    """Memory of the machine, bytes; None where the system does not tell."""
+    """Total memory of the machine, bytes; None if the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -42,15 +42,15 @@ def memory() -> int | None:
 
 
 def gpus() -> list[str]:
-    """Names of NVIDIA's GPUs, as their driver tells them: asking torch would occupy them."""
+    """Names of NVIDIA GPUs, from their driver: querying them through torch would occupy them."""
     listed = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
     return listed.splitlines() if listed else []
 
 
 def repository(directory: Path) -> Mapping[str, str | bool] | None:
-    """The git commit of a directory, and whether files that git tracks differ from it (`dirty`).
+    """The git commit of a directory, and whether tracked files differ from it (`dirty`).
 
-    None where there is no repository with a commit, or no git.
+    None if there is no repository with a commit, or no git.
     """
     git = ("git", "-C", str(directory))
     commit = _output(*git, "rev-parse", "--verify", "HEAD")
@@ -61,7 +61,7 @@ def repository(directory: Path) -> Mapping[str, str | bool] | None:
 
 
 def _output(program: str, *arguments: str) -> str | None:
-    """What a program prints; None if it is not there or fails."""
+    """Output of a program; None if it is not installed or fails."""
     if not shutil.which(program):
         return None
     done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
@@ -69,7 +69,7 @@ def _output(program: str, *arguments: str) -> str | None:
 
 
 def processor() -> str:
-    """Name of the processor, as well as the system tells it."""
+    """Name of the processor, as far as the system reports it."""
     if sys.platform == "linux":
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""Stopping where nothing is lost: Ctrl-C and SIGTERM, heard between batches."""
+"""Stopping without losing work: Ctrl-C and SIGTERM take effect between batches."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""What a user's Ctrl-C sends, and what clusters send before they kill."""
+"""Sent by a user's Ctrl-C, and by clusters before they kill a job."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -17,7 +17,7 @@ class Interrupted(KeyboardInterrupt):
     Attributes
     ----------
     status
-        Exit status that says which signal asked: 130 for Ctrl-C, 143 for SIGTERM.
+        Exit status for the signal: 130 for Ctrl-C, 143 for SIGTERM.
     """
 
     def __init__(self, number: int) -> None:
@@ -26,19 +26,19 @@ class Interrupted(KeyboardInterrupt):
 
 
 _deferring = False
-"""Whether this process is where a stop must wait for the end of a batch."""
+"""Whether a request to stop must wait for the end of a batch."""
 
 _requested: int | None = None
-"""Number of the signal that asked this process to stop, if one did."""
+"""Number of the signal that asked this process to stop, if any."""
 
 
 @contextmanager
 def handled() -> Iterator[None]:
-    """Turn signals into `Interrupted`: at once, or at the next `check` of deferred work."""
+    """Turn signals into `Interrupted`: at once, or at the next `check` while deferred."""
     global _requested
     if (
-        threading.current_thread() is not threading.main_thread()  # which alone hears signals
-        or signal.getsignal(signal.SIGTERM) is _handle  # within another `handled`
+        threading.current_thread() is not threading.main_thread()  # only that one receives signals
+        or signal.getsignal(signal.SIGTERM) is _handle  # nested in another `handled`
     ):
         yield
         return
@@ -68,7 +68,7 @@ def check() -> None:
     Raises
     ------
     Interrupted
-        If a signal came since signals are handled.
+        If a signal has arrived since `handled` was entered.
     """
     if _requested is not None:
         raise Interrupted(_requested)
@@ -79,5 +79,5 @@ def _handle(number: int, frame: FrameType | None) -> None:
     first, _requested = _requested is None, number
     if not (_deferring and first):
         raise Interrupted(number)
-    # Not print: the signal may have come while something else was printing.
+    # Not print: the signal may have interrupted another print.
     os.write(2, b"\nstopping after this batch; once more stops at once\n")

@@ -1,4 +1,4 @@
-"""Named tensors: what tells some from others, and files of them that detect any damage."""
+"""Named tensors: their hash, and files that detect any damage."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from resilience.system.cache import DamagedCacheError
 
 
 def state_sha256(state: Mapping[str, Tensor]) -> str:
-    """sha256 of named tensors, by name: names, types, shapes, and bytes in row-major order."""
+    """sha256 of named tensors, sorted by name: names, types, shapes, and bytes in row-major order."""
     content = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
@@ -28,12 +28,12 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
-    """Read named tensors, which share memory with the file, and their sha256.
+    """Read named tensors, memory-mapped from the file, and their sha256.
 
     Raises
     ------
     DamagedCacheError
-        If any bit of them differs from what was written.
+        If any bit differs from what was written.
     """
     try:
         with safe_open(path, "pt") as file:

@@ -1,6 +1,7 @@
 """A sweep from its first file to its report; resumed, in shards, with trials that fail."""
 
 import json
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from resilience.campaign import lifecycle
-from resilience.campaign.sweep import by_subject
+from resilience.campaign.sweep import by_workload
 from resilience.results.record import find_results
 from tests.test_main import SMALL, run
 from tests.tiny import ROOT, TINY, contents, run_here
@@ -46,10 +47,9 @@ def test_a_sweep_ends_with_its_analysis(tmp_path: Path) -> None:
 
 
 def test_a_campaign_that_can_not_be_analysed_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(campaign, "_runs", [lifecycle.Run(tmp_path, [], analysed=True)])
-    assert lifecycle.end() == 0
+    assert lifecycle.end([lifecycle.Run(tmp_path, [], analysed=True)]) == 0
     assert f"{tmp_path} was not analysed: no readable result.json" in caplog.text
 
 
@@ -120,7 +120,8 @@ def test_shards_and_order_change_nothing(
     assert {str(p.relative_to(here)) for p in find_results(here)} == {
         str(p.relative_to(here.with_name("shards"))) for p in find_results(here.with_name("shards"))
     }
-    monkeypatch.setattr("resilience.campaign.sweep.by_subject", lambda t: by_subject(t)[::-1])
+    module = import_module("resilience.campaign.sweep")  # whose name is that of a function too
+    monkeypatch.setattr(module, "by_workload", lambda t: by_workload(t)[::-1])
     assert run_here([*sweep, "campaign=shuffled"], monkeypatch) == 0
     assert contents(here.with_name("shuffled")) == whole
 
@@ -142,7 +143,7 @@ def test_trials_that_fail_leave_the_reason_and_the_others_go_on(
     problems = pd.read_csv(here / "analysis" / "problems.csv")
     assert list(problems["kind"]) == ["failed", "failed"]
 
-    monkeypatch.setattr("resilience.faults.population.sites.round", lambda number: 1, raising=False)
+    monkeypatch.setattr("resilience.faults.plan.round", lambda number: 1, raising=False)
     assert run_here([*sweep, QUIET], monkeypatch) == 0
     assert len(find_results(here)) == 4
     assert not list(here.rglob("failure.json"))
@@ -198,7 +199,7 @@ def test_sweeps_of_what_trials_do_not_depend_on_are_refused(
 def test_what_a_killed_run_left_of_the_campaigns_file_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / f".{campaign.CAMPAIGN_FILE}.0123.tmp").write_text("{")
+    (tmp_path / f".{lifecycle.CAMPAIGN_FILE}.0123.tmp").write_text("{")
     arguments = ["replica=0", "frate=0.1", f"hydra.sweep.dir={tmp_path}", "analysis.enabled=false"]
     assert run_here(arguments, monkeypatch) == 0
     assert not list(tmp_path.rglob("*.tmp"))

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,7 @@ def result_at(directory: Path, top1_error: float = 0.25, age: float = 0) -> None
 
 
 def campaign_at(directory: Path, trials: int, found: int = 0, age: float = 100) -> None:
-    started = datetime.fromtimestamp(time.time() - age, timezone.utc).isoformat()
+    started = datetime.fromtimestamp(time.time() - age, UTC).isoformat()
     document = {"trials": trials, "found": found, "started": started}
     (directory / "campaign.json").write_text(json.dumps(document))
 

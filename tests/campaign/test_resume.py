@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from resilience.campaign.resume import MixedCampaignError, finished, read_campaign
+from resilience.faults.plan import SamplingPlan
 from resilience.results.record import Result, find_results, write_result
-from resilience.trials.trial import Trial, fingerprint, identity, run_trial
+from resilience.trials.workloads import ConfiguredTrial, Workloads
+from tests.faulty import run_trial
 from tests.trials.test_trial import SETTINGS, trial_of
 
 REPLICAS = [trial_of(replica=replica) for replica in range(3)]
@@ -17,14 +19,21 @@ REPLICAS = [trial_of(replica=replica) for replica in range(3)]
 
 @pytest.fixture
 def results() -> list[Result]:
-    return [run_trial(trial)[0] for trial in REPLICAS]
+    workloads = Workloads()
+    return [workloads.run(trial)[0] for trial in REPLICAS]
 
 
-def with_options(trial: Trial, part: str, **options: Any) -> Trial:
+def identity(trial: ConfiguredTrial) -> dict[str, Any]:
+    return Workloads().identity(trial)
+
+
+def with_options(trial: ConfiguredTrial, part: str, **options: Any) -> ConfiguredTrial:
     """A trial with other options of its dataset or perturbation."""
     if part == "perturb":
-        choice = dataclasses.replace(trial.perturb, options={**trial.perturb.options, **options})
-        return dataclasses.replace(trial, perturb=choice)
+        assert isinstance(trial.plan, SamplingPlan)
+        perturb = trial.plan.perturb
+        perturb = dataclasses.replace(perturb, options={**perturb.options, **options})
+        return dataclasses.replace(trial, plan=dataclasses.replace(trial.plan, perturb=perturb))
     parameters = {**getattr(trial, part).parameters, **options}
     changed = dataclasses.replace(getattr(trial, part), parameters=parameters)
     return dataclasses.replace(trial, **{part: changed})
@@ -34,7 +43,7 @@ def test_trials_with_a_result_are_finished(results: list[Result]) -> None:
     trials = [*REPLICAS, trial_of(replica=3), trial_of(perturb="random")]
     assert finished(trials, results[1:], identity) == [False, True, True, False, False]
     assert finished(trials, [], identity) == [False] * 5
-    assert fingerprint(REPLICAS[0]) == results[0].fingerprint
+    assert Workloads().fingerprint(REPLICAS[0]) == results[0].fingerprint
 
 
 def test_identities_are_asked_of_trials_with_results_and_once_for_the_others(
@@ -42,7 +51,7 @@ def test_identities_are_asked_of_trials_with_results_and_once_for_the_others(
 ) -> None:
     asked = []
 
-    def asking(trial: Trial) -> dict[str, Any]:
+    def asking(trial: ConfiguredTrial) -> dict[str, Any]:
         asked.append(trial.replica)
         return identity(trial)
 
@@ -64,7 +73,7 @@ def test_identities_are_asked_of_trials_with_results_and_once_for_the_others(
     ],
 )
 def test_other_settings_are_refused_by_name(
-    changed: Trial, said: str, results: list[Result]
+    changed: ConfiguredTrial, said: str, results: list[Result]
 ) -> None:
     with pytest.raises(MixedCampaignError, match=said):
         finished([changed], results, identity)
@@ -163,6 +172,8 @@ def test_damaged_results_are_moved_aside_and_said_aloud(
 
 
 def test_another_number_of_draws_is_refused(results: list[Result]) -> None:
-    changed = dataclasses.replace(trial_of(replica=9), draws=3)
+    trial = trial_of(replica=9)
+    assert isinstance(trial.plan, SamplingPlan)
+    changed = dataclasses.replace(trial, plan=dataclasses.replace(trial.plan, draws=3))
     with pytest.raises(MixedCampaignError, match=r"draws is null there and .*3.* now"):
         finished([changed], results, identity)

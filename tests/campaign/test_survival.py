@@ -102,7 +102,6 @@ def test_a_damaged_cache_is_made_again(
         content[-9] ^= 0x10
         path.unlink()
         path.write_bytes(content)
-    sys.modules["resilience.trials.workload_cache"]._subjects.clear()
     assert run_here([*sweep, "campaign=second"], monkeypatch) == 0
     first, second = (contents(tmp_path / "multirun" / name) for name in ("first", "second"))
     assert first == second

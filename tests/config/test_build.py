@@ -10,7 +10,9 @@ from omegaconf import OmegaConf
 
 from resilience.config.build import build_trial, trial_directory
 from resilience.config.overrides import compose_trial, rates_as_choices, trial_overrides
-from resilience.prepare import subjects
+from resilience.faults.plan import SamplingPlan
+from resilience.prepare import workloads
+from resilience.trials.workloads import ConfiguredTrial
 
 CONF = Path(resilience.conf.__file__).parent
 COMMAND_OF_RECORD = [
@@ -18,6 +20,11 @@ COMMAND_OF_RECORD = [
     "frate=1e-5,3e-5,5e-5",
     "perturb=zero,random",
 ]
+
+
+def plan_of(trial: ConfiguredTrial) -> SamplingPlan:
+    assert isinstance(trial.plan, SamplingPlan)
+    return trial.plan
 
 
 def choices(group: str) -> list[str]:
@@ -32,12 +39,13 @@ def test_every_choice_composes_and_makes_a_trial(group: str, tmp_path: Path) -> 
         if choice == "torchvision":
             overrides.append("model.name=wide_resnet50_2")
         trial = build_trial(compose_trial(rates_as_choices(overrides)))
+        plan = plan_of(trial)
         named = {
             "model": trial.model.name,
             "dataset": trial.dataset.name,
-            "sites": trial.sites.name,
-            "perturb": trial.perturb.name,
-            "frate": f"{trial.frate:g}".replace("e-0", "e-"),
+            "sites": plan.sites.name,
+            "perturb": plan.perturb.name,
+            "frate": f"{plan.rate:g}".replace("e-0", "e-"),
         }
         assert named[group] == choice.replace("torchvision", "wide_resnet50_2")
 
@@ -67,20 +75,21 @@ def test_every_experiment_has_its_trials_and_switches_multirun_on(name: str) -> 
 @pytest.mark.parametrize(("name", "strata"), [("layers", 21), ("bits", 32)])
 def test_experiments_of_layers_and_bits_give_each_its_turn(name: str, strata: int) -> None:
     trials = [build_trial(compose_trial(t)) for t in trial_overrides([f"experiment={name}"])]
-    assert {(trial.faults, trial.strata) for trial in trials} == {(1, name.removesuffix("s"))}
-    assert len(trials) * trials[0].draws >= 20 * strata
+    plans = [plan_of(trial) for trial in trials]
+    assert {(plan.count, plan.strata) for plan in plans} == {(1, name.removesuffix("s"))}
+    assert len(trials) * plans[0].draws >= 20 * strata
 
 
 def test_the_command_of_record_is_the_papers_design() -> None:
     trials = [build_trial(compose_trial(o)) for o in trial_overrides(COMMAND_OF_RECORD)]
     assert len(trials) == 180
-    cells = [(t.model.name, t.frate, t.perturb.name, t.replica) for t in trials]
+    cells = [(t.model.name, plan_of(t).rate, plan_of(t).perturb.name, t.replica) for t in trials]
     assert sorted(cells) == sorted(
         itertools.product(
             ["inception_v3", "resnet50", "vgg19"], [1e-5, 3e-5, 5e-5], ["random", "zero"], range(10)
         )
     )
-    assert {(t.sites.name, t.dataset.name, t.dataset.limit) for t in trials} == {
+    assert {(plan_of(t).sites.name, t.dataset.name, t.dataset.limit) for t in trials} == {
         ("paper", "digits", 1000)
     }
 
@@ -138,8 +147,8 @@ def test_integers_given_for_floats_draw_the_same_faults() -> None:
     )
     default = build_trial(compose_trial([*base, "perturb.high=1"]))
     assert one.generator().random() == other.generator().random()
-    assert one.perturb.changed == {"high": 2.0}
-    assert default.perturb.changed == {}
+    assert plan_of(one).perturb.changed == {"high": 2.0}
+    assert plan_of(default).perturb.changed == {}
 
 
 class Doubling:
@@ -148,20 +157,21 @@ class Doubling:
     def __init__(self, factor: float = 2.0) -> None:
         self.factor = factor
 
-    def __call__(self, values, weight, rng):  # type: ignore[no-untyped-def]
+    def __call__(self, values, rng):  # type: ignore[no-untyped-def]
         return values * self.factor
 
 
 def test_a_perturbation_of_ones_own_is_named_after_its_class() -> None:
     overrides = ["perturb._target_=tests.config.test_build.Doubling", "+perturb.factor=3"]
     trial = build_trial(compose_trial(overrides))
-    assert trial.perturb.name == "doubling"
-    assert trial.perturb.options == {"factor": 3.0}
-    assert isinstance(trial.perturb.use, Doubling)
+    perturb = plan_of(trial).perturb
+    assert perturb.name == "doubling"
+    assert perturb.options == {"factor": 3.0}
+    assert isinstance(perturb.use, Doubling)
 
 
 def test_prepare_does_each_model_once() -> None:
-    ready = subjects(
+    ready = workloads(
         [*COMMAND_OF_RECORD[:2], "perturb=random", "dataset.limit=20", "perturb.low=-2"]
     )
     assert ready == [

@@ -9,8 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from resilience.campaign.sweep import by_subject, covering
-from resilience.config import cell_loader
+from resilience.campaign.sweep import by_workload, covering
 from resilience.config.cell_loader import CellLoader
 from resilience.config.overrides import rates_as_choices
 
@@ -49,10 +48,9 @@ def test_a_copy_takes_no_more_than_a_replica() -> None:
         assert hydra is not None
         master = hydra.compose_config("config", [], RunMode.MULTIRUN)
         ours = CellLoader(hydra.config_loader.get_search_path())
-        cell_loader._cells.clear()
         for replica in range(5):
             assert ours.load_sweep_config(master, [f"replica={replica}"]).replica == replica
-        assert len(cell_loader._cells) == 1
+        assert len(ours._cells) == 1
         with pytest.raises(Exception, match="nonsense"):
             ours.load_sweep_config(master, ["replica=nonsense"])
 
@@ -69,7 +67,7 @@ def test_many_models_are_run_one_after_another() -> None:
     models = [f"model={letter}" for letter in "abcd"]
     trials = list(itertools.product(["replica=0", "replica=1"], models, ["frate=0.1", "frate=0.2"]))
     few = [trial for trial in trials if "model=d" not in trial]
-    assert by_subject(few) == few
-    order = by_subject(trials)
+    assert by_workload(few) == few
+    order = by_workload(trials)
     assert sorted(order) == sorted(trials)
     assert [trial[1] for trial in order] == [model for model in models for _ in range(4)]

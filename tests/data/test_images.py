@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from resilience.data.spec import Dataset
 from resilience.data.images import balanced_choice, load_images
 from resilience.data.preprocessing import Preprocessing
 from resilience.data.sources import Digits, ImageNet, image_folder, imagenet_wnids, imagenette
+from resilience.data.spec import Dataset
 
 SMALL = Preprocessing(resize=20, crop=16)
 

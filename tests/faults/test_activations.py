@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from resilience.faults.activations import ActivationMemory
 from resilience.faults.bit_perturbations import BitFlip
-from resilience.number_formats import FORMATS
-from resilience.faults.population.layers import Layer, Population, Structure
 from resilience.faults.memory import Memory
 from resilience.faults.perturbations import Constant, Gaussian, Random
-from resilience.faults.sampling import sample
+from resilience.faults.population.layers import Layer, Population, Structure
 from resilience.faults.population.sites import Duration, Layerwise, Uniform
 from resilience.faults.population.tracing import find_layers
+from resilience.faults.sampling import sample
 from resilience.networks.spec import Model
+from resilience.number_formats import FORMATS
 from resilience.trials.workloads import Workloads
 from tests.faulty import PREPROCESSING, everything, faulty_trial, run_trial
 

@@ -18,9 +18,9 @@ from resilience.faults.injection import (
 )
 from resilience.faults.memory import Memory, raw_bits
 from resilience.faults.perturbations import Random
-from resilience.faults.sampling import sample
 from resilience.faults.population.sites import Uniform
 from resilience.faults.population.tracing import find_layers
+from resilience.faults.sampling import sample
 from tests.conftest import SmallNetwork
 
 LAYOUTS = [torch.contiguous_format, torch.channels_last]

@@ -58,9 +58,7 @@ def test_float32_leaves_every_bit() -> None:
 def test_each_part_has_its_format(name: str, width: int) -> None:
     _, memory = stored(name)
     assert memory.format_of("stem").width == memory.format_of("head").width == width
-    others = {
-        memory.format_of(layer).name for layer in ("stem.bias", "norm1", "norm1.running_var")
-    }
+    others = {memory.format_of(layer).name for layer in ("stem.bias", "norm1", "norm1.running_var")}
     assert others == {"float32" if name == "int8" else name}  # int8 is of weights
 
 

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from resilience.faults.activations import ActivationMemory
-from resilience.number_formats import FORMATS
 from resilience.faults.draw import ActivationFaults, LayerFaults
-from resilience.faults.population.layers import Layer
 from resilience.faults.memory import values_at
+from resilience.faults.population.layers import Layer
 from resilience.faults.population.tracing import used_layers
 from resilience.inference.engine import Engine
+from resilience.number_formats import FORMATS
 from tests.conftest import SmallNetwork
 
 pytorchfi = pytest.importorskip("pytorchfi.core", reason="needs pytorchfi==0.6.0")
@@ -174,9 +174,7 @@ def passing(layer: Layer, faults: Sequence[Fault]) -> ActivationFaults:
     return ActivationFaults(layer, lambda image: sites(layer, by_image[image]), rule)
 
 
-def by_layer(
-    case: Case, faults: Sequence[Fault], part: str
-) -> list[tuple[Layer, list[Fault]]]:
+def by_layer(case: Case, faults: Sequence[Fault], part: str) -> list[tuple[Layer, list[Fault]]]:
     grouped = defaultdict(list)
     for fault in faults:
         grouped[fault.layer].append(fault)

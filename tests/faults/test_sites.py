@@ -139,7 +139,9 @@ def test_tied_weights_count_once_and_unused_ones_not_at_all() -> None:
 
 
 def test_weights_that_are_computed_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"linear layer uses a weight of shape .* that is not a parameter"):
+    with pytest.raises(
+        ValueError, match=r"linear layer uses a weight of shape .* that is not a parameter"
+    ):
         _used_layers(weight_norm(nn.Linear(4, 4)), torch.zeros(1, 4))
 
 
@@ -199,7 +201,9 @@ def test_what_does_not_fit_into_a_layer_goes_evenly_to_the_others() -> None:
 
 def test_paper_draws_among_convolutions_only() -> None:
     layers = used_layers("resnet50", 32)
-    assert {layer.kind for layer in Paper().population(Population(layers)).layers} == {"convolution"}
+    assert {layer.kind for layer in Paper().population(Population(layers)).layers} == {
+        "convolution"
+    }
     assert {layer.kind for layer in Uniform().population(Population(layers)).layers} == {
         "convolution",
         "linear",
@@ -207,7 +211,9 @@ def test_paper_draws_among_convolutions_only() -> None:
 
 
 def test_paper_refuses_networks_with_few_convolutions_and_names_the_others() -> None:
-    with pytest.raises(ValueError, match="this network has 1: use sites=layerwise or sites=uniform"):
+    with pytest.raises(
+        ValueError, match="this network has 1: use sites=layerwise or sites=uniform"
+    ):
         Paper().population(Population(used_layers("vit_b_16", 224)))
 
 
@@ -375,7 +381,10 @@ def test_rates_speak_of_structures() -> None:
         ({"duration": "short"}, "sites.duration must be one of permanent, transient, got 'short'"),
         ({"burst": 1}, "sites.burst must be 2 elements or more, a whole number, got 1"),
         ({"burst": 2.5}, "a whole number, got 2.5"),
-        ({"duration": "transient"}, "duration=transient applies to activations and inputs; .* weights are permanent"),
+        (
+            {"duration": "transient"},
+            "duration=transient applies to activations and inputs; .* weights are permanent",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], said: str) -> None:

@@ -10,13 +10,14 @@ import torchvision
 from torch import Tensor, fx, nn
 
 from resilience.data.sources import ImageNet
-from resilience.faults.injection import Faults, injected
-from resilience.faults.population.layers import layer_tensors
+from resilience.faults.draw import LayerFaults
+from resilience.faults.injection import Patch, patched
 from resilience.faults.memory import Memory
 from resilience.faults.perturbations import Random, Zero
-from resilience.faults.sampling import sample
+from resilience.faults.population.layers import layer_tensors
 from resilience.faults.population.sites import Paper
-from resilience.faults.population.tracing import used_layers
+from resilience.faults.population.tracing import find_layers
+from resilience.faults.sampling import sample
 from resilience.inference.engine import Engine
 from resilience.inference.folding import ConvolutionNorm
 from tests.conftest import SmallNetwork
@@ -78,22 +79,27 @@ def inputs(images: int = 4, side: int = 8) -> Tensor:
     return torch.randn(images, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
-def fault(network: nn.Module, layer: str, index: list[int], after: list[float]) -> Faults:
+def fault(network: nn.Module, layer: str, index: list[int], after: list[float]) -> LayerFaults:
     at = torch.tensor(index)
     before = layer_tensors(network)[layer].detach().reshape(-1)[at]
-    return Faults(layer, at, before, torch.tensor(after))
+    return LayerFaults(layer, at, before, torch.tensor(after))
 
 
 def drawn(network: nn.Module, perturb: Any, count: int, side: int = 8, seed: int = 0) -> Any:
-    population = Paper().population(used_layers(network, inputs(1, side)))
-    rng = np.random.default_rng(seed)
-    return draw_faults(Storage(network), population, count, Paper(), perturb, rng).stored
+    found = find_layers(network, inputs(1, side))
+    population, rng = Paper().population(found), np.random.default_rng(seed)
+    return sample(Memory(found), population, count, Paper(), perturb, rng).stored
+
+
+def patches(faults: Any) -> list[Patch]:
+    """The same faults, as what is written into the stored network."""
+    return [Patch(each.layer, each.index, each.before, each.after) for each in faults]
 
 
 @torch.no_grad()
 def plain(network: nn.Module, faults: Any, batch: Tensor) -> Tensor:
     """What the stored network gives with faults, struck in the plainest way."""
-    with injected(network, faults):
+    with patched(network, patches(faults)):
         return network(batch)  # type: ignore[no-any-return]
 
 
@@ -113,7 +119,7 @@ def test_a_struck_engine_is_the_engine_of_the_struck_network(
     engine = Engine(normalised, inputs(1))
     with engine.corrupted(faults):
         struck = {name: tensor.clone() for name, tensor in engine.network.state_dict().items()}
-    with injected(normalised, faults):
+    with patched(normalised, patches(faults)):
         other = Engine(normalised, inputs(1)).network.state_dict()
         # The stored halves of folded pairs are not struck: they do not compute.
         names = {name for name in other if ".convolution." not in name}

@@ -13,10 +13,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from resilience.data.spec import Dataset
 from resilience.data.preprocessing import Preprocessing
 from resilience.data.sources import Digits
-from resilience.system.tensors import state_sha256
+from resilience.data.spec import Dataset
 from resilience.networks.models import (
     Model,
     choose_preprocessing,
@@ -24,6 +23,7 @@ from resilience.networks.models import (
     resolve_device,
     torchvision_network,
 )
+from resilience.system.tensors import state_sha256
 from tests.conftest import SmallNetwork
 
 CPU = torch.device("cpu")
@@ -136,12 +136,12 @@ def test_a_wrong_file_is_named(tmp_path: Path, kind: str, said: str) -> None:
 
 
 def test_weights_that_are_nothing_are_told_with_the_choices() -> None:
-    with pytest.raises(ValueError, match="no file and not one of fit, none, IMAGENET1K_V1"):
+    with pytest.raises(ValueError, match="neither a file nor one of fit, none, IMAGENET1K_V1"):
         load_classifier(model("vgg19", "IMAGENET"), DIGITS, 10, CPU)
 
 
 def test_labels_must_fit_the_model() -> None:
-    with pytest.raises(ValueError, match=r"small tells 10 classes apart .* digits has 7"):
+    with pytest.raises(ValueError, match=r"small has 10 output classes .* digits has 7"):
         load_classifier(
             Model(
                 "small", lambda _: SmallNetwork(10), "none", {}, preprocessing=Preprocessing(8, 8)
@@ -183,5 +183,5 @@ def test_devices() -> None:
     assert resolve_device("auto").type in ("cpu", "cuda", "mps")
     with pytest.raises(ValueError, match="device must be auto, cpu, cuda, cuda:INDEX or mps"):
         resolve_device("tpu")
-    with pytest.raises(ValueError, match="device=cuda:99 is not there"):
+    with pytest.raises(ValueError, match="device=cuda:99 is not available"):
         resolve_device("cuda:99")

@@ -11,8 +11,8 @@ import torch
 from resilience.data.images import Images
 from resilience.data.preprocessing import Preprocessing
 from resilience.networks import training
-from resilience.system.tensors import state_sha256
 from resilience.networks.training import Recipe, fit, fitted_state
+from resilience.system.tensors import state_sha256
 from tests.conftest import SmallNetwork
 
 CPU = torch.device("cpu")

@@ -17,7 +17,7 @@ from resilience.plan import cells, main
 from resilience.planning.cost import Measurement, measure
 from resilience.planning.plan import Cell, Plan, Proportion, plan
 from resilience.planning.text import duration_text, plan_text
-from resilience.trials.trial import run_trial
+from tests.faulty import run_trial
 from tests.test_main import run
 from tests.trials.test_trial import trial_of
 
@@ -32,7 +32,7 @@ BIG_FRATE = {"frate": 0.05}
 
 
 def plan_of(*trials: Cell, **changes: Any) -> Plan:
-    measured = {cell.subject: replace(MEASURED, **changes) for cell in trials}
+    measured = {cell.workload: replace(MEASURED, **changes) for cell in trials}
     return plan(trials, measured, Wish(), Proportion())
 
 
@@ -49,13 +49,13 @@ def test_a_plan_counts_the_faults_that_trials_have() -> None:
     measured = measure(trials[0].model, trials[0].dataset, trials[0].settings)
     made = plan(
         [Cell(trial, 1) for trial in trials],
-        {Cell(trials[0], 1).subject: measured},
+        {Cell(trials[0], 1).workload: measured},
         Wish(),
         Proportion(),
     )
     for trial, faults in zip(trials, made.faults, strict=True):
         result, _ = run_trial(trial)
-        assert (faults.model, faults.sites) == ("small", trial.sites.name)
+        assert (faults.model, faults.sites) == ("small", trial.factors()["sites"])
         assert faults.population == result.faults["population"]
         assert faults.counts == {0.05: result.faults["count"]}
 
@@ -113,14 +113,19 @@ def test_cells_are_those_of_the_sweep() -> None:
     found = cells([*sweep, "perturb.high=0.5,1", "threads=3", "seed=0,1", "dataset.seed=4"])
     assert [cell.replicas for cell in found] == [20] * 8
     assert {
-        (c.trial.model.name, c.trial.frate, c.trial.perturb.options["high"]) for c in found
+        (
+            c.trial.model.name,
+            c.trial.factors()["frate"],
+            c.trial.parameters()["perturb"]["high"],
+        )
+        for c in found
     } == {
         (model, rate, high)
         for model in ("squeezenet1_1", "resnet18")
         for rate in (1e-5, 3e-5)
         for high in (0.5, 1.0)
     }
-    assert len({cell.subject for cell in found}) == 2
+    assert len({cell.workload for cell in found}) == 2
     assert {cell.trial.settings.threads for cell in found} == {3}
     assert {cell.trial.dataset.seed for cell in found} == {4}
 

@@ -64,8 +64,8 @@ def test_a_signal_outside_of_trials_stops_at_once() -> None:
 def test_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in signals.SIGNALS]
     with signals.handled(), signals.handled():
-        signals = {signal.getsignal(number) for number in signals.SIGNALS}
-        assert signals == {signals._handle}
+        handlers = {signal.getsignal(number) for number in signals.SIGNALS}
+        assert handlers == {signals._handle}
     assert [signal.getsignal(number) for number in signals.SIGNALS] == before
     with signals.handled():
         signals.check()  # what was asked of an earlier run is forgotten

@@ -5,10 +5,10 @@ from typing import Any, get_args
 import pytest
 
 from resilience.faults.bit_perturbations import BitFlip, StuckAt
-from resilience.number_formats import FORMATS
-from resilience.faults.population.layers import PARTS, TRANSIENT_PARTS, Structure
 from resilience.faults.perturbations import Constant, Gaussian, Random, Scale, Sign, Zero
+from resilience.faults.population.layers import PARTS, TRANSIENT_PARTS, Structure
 from resilience.faults.population.sites import Duration, Layerwise, Paper, Uniform
+from resilience.number_formats import FORMATS
 from resilience.trials.workloads import Workloads
 from tests.faulty import faulty_trial
 

@@ -87,7 +87,9 @@ def test_turns_are_over_the_bits_of_what_is_struck() -> None:
     trial = faulty_trial(sites, perturb, how, faults=1, draws=8, strata="bit")
     assert [draw["bit"] for draw in run_trial(trial)[0].draws] == list(range(23, 31))
     mixed = faulty_trial(Uniform(part=("weights", "biases")), perturb, how, strata="bit")
-    with pytest.raises(ValueError, match="held in float32 and int8, which number their bits apart"):
+    with pytest.raises(
+        ValueError, match="held in float32 and int8, whose bits are numbered differently"
+    ):
         run_trial(mixed)
 
 
@@ -114,7 +116,7 @@ def test_layer_and_bit_are_named_where_there_is_just_one() -> None:
         ({"faults": 0}, "faults must be at least 1, got 0"),
         ({"draws": 0}, "draws must be at least 1, got 0"),
         ({"strata": "channel"}, "strata must be one of layer, bit, got 'channel'"),
-        ({"strata": "bit"}, "takes turns over the bits of a perturbation that strikes single"),
+        ({"strata": "bit"}, "needs a perturbation that strikes single bits"),
         ({"faults": 10**6}, "1,000,000 faults do not fit on [0-9,]+ weights"),
     ],
 )

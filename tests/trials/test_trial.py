@@ -18,9 +18,9 @@ import torch
 import torchvision
 from torch import nn
 
-from resilience.data.spec import Dataset
 from resilience.data.images import balanced_choice
 from resilience.data.sources import ImageNet
+from resilience.data.spec import Dataset
 from resilience.faults.component import Component
 from resilience.faults.injection import RestorationError
 from resilience.faults.perturbations import Random, Zero

@@ -1,4 +1,4 @@
-"""Where the trials of a sweep run: processes of this machine, jobs of SLURM, tasks of Ray."""
+"""Where the trials of a sweep run: local processes, SLURM jobs or Ray tasks."""
 
 from resilience.campaign.launchers.chunks import Chunk, Job, chunked
 from resilience.campaign.launchers.cluster import Cluster

@@ -1,4 +1,4 @@
-"""Chunks of a sweep: trials that one worker runs, one after the other."""
+"""Chunks of a sweep: trials that one worker runs, one after another."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from resilience.system.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One trial of a sweep: its number, and its Hydra overrides."""
+    """One trial of a sweep: its number and its Hydra overrides."""
 
     number: int
     overrides: tuple[str, ...]
@@ -18,13 +18,13 @@ Chunk = tuple[Job, ...]
 
 
 def chunked(jobs: Sequence[Job], group: str | int) -> list[Chunk]:
-    """Jobs in chunks, both in the order of the sweep.
+    """Jobs grouped into chunks, both in the order of the sweep.
 
     Parameters
     ----------
     group
         `cell`: all replicas of a cell of the design; `model`: all trials of a model; or a number
-        of trials.
+        of trials per chunk.
 
     Raises
     ------

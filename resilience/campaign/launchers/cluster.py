@@ -1,4 +1,4 @@
-"""What every place where trials can run has in common."""
+"""Common interface of everywhere that trials can run."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -12,12 +12,12 @@ from resilience.campaign.launchers.work import Work
 
 @dataclass(frozen=True)
 class Cluster(ABC):
-    """Workers, and the chunks of trials that they are given.
+    """Workers, and how trials are grouped into chunks for them.
 
     Attributes
     ----------
     group
-        Trials of one chunk: `cell`, `model`, or a number of them.
+        Trials per chunk: `cell`, `model`, or a number.
     fit
         Whether workers may fit weights that are not in the cache.
     """
@@ -29,5 +29,5 @@ class Cluster(ABC):
     def run(self, work: Work, chunks: Sequence[Chunk]) -> Iterator[JobReturn]:
         """Run all trials and return the outcome of each, in any order.
 
-        A chunk whose worker ended early does not affect the others: its trials count as failed.
+        If a worker ends early, the trials of its chunk count as failed; other chunks are unaffected.
         """

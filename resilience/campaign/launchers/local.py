@@ -1,4 +1,4 @@
-"""Processes of this machine."""
+"""Worker processes on this machine."""
 
 import os
 from collections import deque
@@ -22,7 +22,7 @@ _KILLED = "its worker process was killed; was there too little memory?"
 
 @dataclass(frozen=True)
 class Local(Cluster):
-    """Processes of this machine; one worker is this process itself."""
+    """Processes on this machine; a single worker is this process itself."""
 
     workers: int
 
@@ -36,10 +36,10 @@ class Local(Cluster):
         threads = max(1, joblib.cpu_count() // self.workers)
         given = (cloudpickle.dumps(work), threads)
         waiting, suspects = deque(chunks), deque[Chunk]()
-        while waiting or suspects:  # more than once only if a worker is killed: it ends its pool
-            # Those at work then run again one by one, which tells whose worker is killed.
+        while waiting or suspects:  # repeats only if a worker was killed, which ends its pool
+            # Chunks that were running are then retried one by one, to find whose worker is killed.
             alone = bool(suspects)
-            # Spawned, as a copy of a process that has started threads may never wake up.
+            # Spawned, as a fork of a process with threads may deadlock.
             with ProcessPoolExecutor(self.workers, get_context("spawn"), _start, given) as pool:
                 given_out = (1, suspects) if alone else (self.workers, waiting)
                 try:
@@ -60,9 +60,9 @@ class Local(Cluster):
 def _in_turn(
     pool: Executor, workers: int, waiting: deque[Chunk]
 ) -> Iterator[tuple[Chunk, list[JobReturn] | None]]:
-    """Give workers the next of what is waiting as they are free, until all is done or one is lost.
+    """Give chunks to workers as they become free, until all are done or a worker is lost.
 
-    With each chunk comes what was made of its trials, or None if its worker may have been killed.
+    Each chunk comes with the outcomes of its trials, or None if its worker may have been killed.
     """
     running: dict[Future[list[JobReturn]], Chunk] = {}
     broken = False
@@ -84,12 +84,12 @@ def _in_turn(
 
 
 _work: Work
-"""The sweep that this worker process works for."""
+"""The sweep that this worker process serves."""
 
 
 def _start(work: bytes, threads: int) -> None:
     global _work
-    # Read by what runs threads when it is loaded, with torch; a user's own value counts.
+    # OpenMP reads it when torch is loaded; a value set by the user takes precedence.
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     _work = cloudpickle.loads(work)
 

@@ -13,21 +13,21 @@ from resilience.config.user_errors import one_line
 from resilience.system.errors import UserError
 
 _ENVIRONMENT = ("RESILIENCE_CACHE", "IMAGENET_ROOT", "PYTHONPATH")
-"""Environment variables that trials depend on, and workers elsewhere do not inherit."""
+"""Environment variables that trials depend on and remote workers do not inherit."""
 
 
 @dataclass(frozen=True)
 class Ray(Cluster):
-    """One task for each chunk.
+    """One task per chunk.
 
     Attributes
     ----------
     address
-        Of a running cluster, or `auto`; None: the one that runs here, or else a new one.
+        Of a running cluster, or `auto`; None: the one running here, or else a new one.
     cpus, gpus
-        Of one task; a share of a GPU is possible.
+        Per task; a fraction of a GPU is allowed.
     retries
-        So often a task whose worker was lost is tried again, to resume.
+        How many times a task is retried after its worker was lost.
     """
 
     address: str | None
@@ -36,7 +36,7 @@ class Ray(Cluster):
     retries: int
 
     def run(self, work: Work, chunks: Sequence[Chunk]) -> Iterator[JobReturn]:
-        """Give all chunks to Ray, and wait for them."""
+        """Submit all chunks to Ray and wait for them."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
             import ray
@@ -48,7 +48,7 @@ class Ray(Cluster):
                 address=self.address,
                 include_dashboard=False,
                 logging_level="WARNING",
-                log_to_driver=False,  # each trial has a log of its own
+                log_to_driver=False,  # each trial has its own log
                 runtime_env={"env_vars": environment},
             )
         except (ConnectionError, RuntimeError) as error:

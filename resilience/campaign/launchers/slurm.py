@@ -1,4 +1,4 @@
-"""Job arrays of a SLURM cluster, by submitit."""
+"""Job arrays on a SLURM cluster, submitted with submitit."""
 
 import logging
 import subprocess
@@ -19,32 +19,32 @@ from resilience.system.errors import UserError
 log = logging.getLogger("resilience")
 
 JOBS_DIRECTORY = "jobs"
-"""Where, below the campaign, scripts and logs of its jobs are."""
+"""Subdirectory of the campaign with the scripts and logs of its jobs."""
 
 _ARRAY_SIZE = 1000
-"""Jobs of one array: SLURM's MaxArraySize is 1001 unless configured."""
+"""Jobs per array: SLURM's MaxArraySize is 1001 by default."""
 _PATIENCE = 10.0
-"""Seconds that a shared file system may take to show what a job that has ended wrote."""
+"""Seconds that a shared file system may take to show what a finished job wrote."""
 
 
 @dataclass(frozen=True)
 class Slurm(Cluster):
-    """One job of an array for each chunk.
+    """One array job per chunk.
 
     Attributes
     ----------
     partition
         None: the cluster's default.
     minutes, memory_gb, cpus, gpus
-        Of one job.
+        Per job.
     parallel
-        At most so many jobs run at a time.
+        Maximum number of jobs that run at a time.
     requeues
-        So often a job that reaches its time limit is put back, to resume.
+        How many times a job that reaches its time limit is requeued, to resume.
     setup
-        Shell commands before the program starts, such as `module load cuda`.
+        Shell commands to run before the program starts, such as `module load cuda`.
     sbatch
-        Other options of sbatch by their long names, such as `account`.
+        Other sbatch options by their long names, such as `account`.
     """
 
     partition: str | None
@@ -58,7 +58,7 @@ class Slurm(Cluster):
     sbatch: Mapping[str, Any]
 
     def run(self, work: Work, chunks: Sequence[Chunk]) -> Iterator[JobReturn]:
-        """Submit all chunks, then wait for them; jobs go on when this process ends."""
+        """Submit all chunks, then wait for them; jobs keep running if this process ends."""
         folder = Path(work.config.hydra.sweep.dir, JOBS_DIRECTORY).absolute()
         submitted = self._submit(work, chunks, folder)
         arrays = ",".join(sorted({job.job_id.partition("_")[0] for job in submitted}))
@@ -105,7 +105,7 @@ class Slurm(Cluster):
 
 
 def _ended(jobs: Iterable[Any]) -> Iterator[Any]:
-    """Each job, once SLURM has ended it and what it returned can be read, if it returned."""
+    """Each job, once SLURM has ended it and its return value, if any, can be read."""
     waiting, pause = list(jobs), 1.0
     missed: dict[Any, float] = {}
     while waiting:
@@ -122,7 +122,7 @@ def _ended(jobs: Iterable[Any]) -> Iterator[Any]:
 
 
 def _returned(job: Any) -> list[JobReturn] | None:
-    """What a job that has ended returned; None if it failed, or was ended before it could."""
+    """The return value of a finished job; None if it failed or was ended early."""
     from submitit.core.utils import FailedJobError
 
     if not job.paths.result_pickle.exists():
@@ -135,8 +135,8 @@ def _returned(job: Any) -> list[JobReturn] | None:
 
 
 def _queued() -> set[str] | None:
-    """Ids of this user's jobs that wait or run; None where SLURM does not answer."""
-    # squeue, as sacct needs a database that not every cluster has.
+    """Ids of this user's pending and running jobs; None if SLURM does not answer."""
+    # Not sacct, which needs a database that not every cluster has.
     command = ["squeue", "--me", "--noheader", "--array", "--format=%F_%K"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

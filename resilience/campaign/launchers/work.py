@@ -1,4 +1,4 @@
-"""What a worker does: compose each trial of its chunk, and run it."""
+"""What a worker does: compose and run each trial of its chunk."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-import resilience.config.build  # noqa: F401 (registers what trials' directories are made from)
+import resilience.config.build  # noqa: F401 (registers the resolver of trials' directories)
 from resilience.campaign.launchers.chunks import Chunk, Job
 from resilience.config.user_errors import one_line
 from resilience.results.record import RESULT_FILE, DamagedResultError, read_whole_result
@@ -24,12 +24,12 @@ log = logging.getLogger("resilience")
 
 @dataclass(frozen=True)
 class Work:
-    """A sweep, as far as a worker needs it; can be sent to another process by cloudpickle.
+    """A sweep, as far as a worker needs it; cloudpickle can send it to another process.
 
     Attributes
     ----------
     context, config, task, singletons
-        What Hydra gives a launcher, and its state.
+        What Hydra passes to a launcher, and Hydra's own state.
     directory
         Base of relative paths.
     """
@@ -41,21 +41,21 @@ class Work:
     directory: Path
 
     def __call__(self, chunk: Chunk) -> list[JobReturn]:
-        """Run the trials of a chunk in a process that knows nothing of the sweep yet."""
+        """Run the trials of a chunk in a process that knows nothing about the sweep yet."""
         os.chdir(self.directory)
         Singleton.set_state(dict(self.singletons))
         return list(self.run(chunk))
 
     def checkpoint(self, chunk: Chunk) -> Any:
-        """What submitit runs when SLURM has put the job back: the same, which resumes."""
+        """What submitit runs after SLURM has requeued the job: the same chunk, which resumes."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, chunk)
 
     def run(self, jobs: Iterable[Job]) -> Iterator[JobReturn]:
-        """Run trials in this process, and return the outcome of each.
+        """Run trials in this process and yield the outcome of each.
 
-        Trials that have a whole result already, as after a requeue, are not run again.
+        Trials that already have an intact result, as after a requeue, are skipped.
         """
         setup_globals()
         for job in jobs:
@@ -70,7 +70,7 @@ class Work:
                 job_subdir_key="hydra.sweep.subdir",
             )
             yield _in_brief(job, done)
-        # From now on, log messages do not belong to the last trial.
+        # Later log messages do not belong to the last trial.
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
 
     def _unless_done(self, config: DictConfig) -> Any:
@@ -84,14 +84,14 @@ class Work:
 
 
 def _in_brief(job: Job, done: JobReturn) -> JobReturn:
-    """The outcome of a trial, without its configuration and with an error that can be sent."""
+    """The outcome of a trial, without its configuration and with an error that can be pickled."""
     if done.status == JobStatus.COMPLETED:
         return JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
     return failed(job, one_line(done._return_value))
 
 
 def failed(job: Job, reason: str) -> JobReturn:
-    """The outcome of a trial that has no result."""
+    """The outcome of a trial without a result."""
     returned = JobReturn(overrides=job.overrides, status=JobStatus.FAILED)
     returned.return_value = UserError(reason)
     return returned
