@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from resilience.analysis import analyse
-from resilience.analysis.read.table import read_campaigns
+from resilience.analysis.read import read_campaigns
 from resilience.analysis.tables.model import Analysis, Observations
 from tests.analysis import synthetic
 

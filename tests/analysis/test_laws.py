@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resilience.analysis.means import permutation
-from resilience.analysis.means.anova import anova
-from resilience.analysis.means.descriptives import descriptives
+from resilience.analysis.means.factorial import anova
+from resilience.analysis.means.multiple_comparisons import posthoc
 from resilience.analysis.means.oneway import anova_oneway
-from resilience.analysis.means.posthoc import posthoc
+from resilience.analysis.means.summary import descriptives
+from resilience.analysis.spread.equal_variances import variances
 from resilience.analysis.spread.intervals import sd_intervals
-from resilience.analysis.spread.variances import variances
 from resilience.analysis.tables.model import Observations
 
 FACTORS = ("model", "frate", "perturb")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from resilience.analysis import analyse, write_tables
-from resilience.analysis.read.table import read_campaigns, read_csv
+from resilience.analysis.read import read_campaigns, read_csv
 from resilience.analysis.tables.model import Analysis, Observations
 from tests.analysis import synthetic
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from resilience.analysis.figures import means, residuals, spread, vulnerability
 from resilience.analysis.figures.appearance import Plate, house_style, save
-from resilience.analysis.risk.vulnerability import subjects
+from resilience.analysis.risk.ranking import subjects
 from resilience.analysis.tables.formatting import counted, p_text
 from resilience.analysis.tables.layout import Layout, layout_of, title_of
 from resilience.analysis.tables.model import RESPONSES, Analysis

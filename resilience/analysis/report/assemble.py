@@ -13,7 +13,7 @@ from resilience.analysis.report.findings import Findings, find, what_was_analyse
 from resilience.analysis.report.html import to_html
 from resilience.analysis.report.markdown import to_markdown
 from resilience.analysis.report.publication import CHOICES, COLUMNS, PUBLICATION
-from resilience.analysis.risk.vulnerability import SUBJECT
+from resilience.analysis.risk.ranking import SUBJECT
 from resilience.analysis.tables.layout import layout_of
 from resilience.analysis.tables.model import OPTIONAL, ROLES, Analysis
 from resilience.system.atomic import replacing

@@ -146,7 +146,7 @@ def test_disagreement_between_tests_is_told(analysis: Analysis) -> None:
     agreeing = [f.claim for f in find(replace(analysis, anova=anova)).agreement]
     assert agreeing == [
         f"{name}: F and permutation, and the repeat on the logit, decide alike on every effect."
-        for name in ("Top-1 error", "Increase of top-1 error over golden")
+        for name in ("Top-1 error", "Increase in top-1 error over golden")
     ]
     anova.loc[
         (anova["response"] == "top1_error") & (anova["effect"] == "model:frate"), "p_permutation"

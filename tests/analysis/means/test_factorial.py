@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from resilience.analysis.means import permutation
-from resilience.analysis.means.anova import anova
-from resilience.analysis.read.table import read_csv, select
+from resilience.analysis.means.factorial import anova
+from resilience.analysis.read import read_csv, select
 from resilience.analysis.tables.model import Observations
 
 DATA = Path(__file__).parents[1] / "data"

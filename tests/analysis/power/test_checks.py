@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resilience.analysis.power.assumptions import assumptions
-from resilience.analysis.power.power import (
+from resilience.analysis.power.checks import assumptions
+from resilience.analysis.power.detectable import (
     brown_forsythe_power,
     detectable_f,
     detectable_sd_ratio,

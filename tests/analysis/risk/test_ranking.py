@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resilience.analysis import analyse, write_tables
+from resilience.analysis import analyse, analyse_campaign, write_tables
 from resilience.analysis.figures.draw import draw_figures
+from resilience.analysis.read import read_campaigns
 from resilience.analysis.read.draws import draws_table, layer_order, natural
-from resilience.analysis.read.table import read_campaigns
 from resilience.analysis.report.assemble import compose, write_report
 from resilience.analysis.report.findings import find
-from resilience.analysis.risk.bits import FIELDS, field_of
 from resilience.analysis.risk.proportions import wilson_interval
-from resilience.analysis.risk.vulnerability import vulnerability
+from resilience.analysis.risk.ranking import vulnerability
 from resilience.analysis.tables.model import OPTIONAL, Analysis
-from resilience.analyze import analyse_campaign, main
+from resilience.analyze import main
+from resilience.number_formats import FORMATS
 from resilience.results.record import Result
 from tests.analysis import synthetic
 
@@ -90,19 +90,22 @@ def test_bits_have_the_fields_of_their_format() -> None:
     assert found["field"].tolist() == ["mantissa", "mantissa", "exponent", "exponent", "sign"]
     found = table_of([("a", bit, 1) for bit in (6, 7)], ("bit",), number_format="int8")
     assert found["field"].tolist() == ["", "sign"]
+    found = table_of([("a", bit, 1) for bit in (6, 7)], ("bit",), number_format="posit8")
+    assert found["field"].tolist() == ["", ""]
 
 
 @pytest.mark.parametrize("name", ["float32", "float16", "bfloat16"])
 def test_fields_are_those_of_numpy_and_the_names_of_the_bits_are_complete(name: str) -> None:
     known = {"float32": (8, 23), "float16": (5, 10), "bfloat16": (8, 7)}[name]
-    assert (len(FIELDS[name]["exponent"]), len(FIELDS[name]["mantissa"])) == known
+    fields, field_of = FORMATS[name].fields, FORMATS[name].field_of
+    assert (len(fields["exponent"]), len(fields["mantissa"])) == known
     if name != "bfloat16":  # which numpy lacks
         info = np.finfo(name)
         assert (info.iexp, info.nmant) == known
     width = 1 + sum(known)
-    assert [field_of(name, bit) for bit in range(width)].count("sign") == 1
-    assert field_of(name, width - 1) == "sign"
-    assert field_of(name, width) == ""
+    assert [field_of(bit) for bit in range(width)].count("sign") == 1
+    assert field_of(width - 1) == "sign"
+    assert field_of(width) == ""
 
 
 def test_both_together_are_every_cell_that_was_drawn() -> None:
@@ -133,7 +136,7 @@ def test_what_is_not_known_is_not_counted() -> None:
     found = vulnerability(draws_table(rows, {}), ("layer",), 1, 0.05, 0)
     assert found["critical"].isna().all()
     assert found[["critical_share", "critical_low"]].isna().all(axis=None)
-    assert found["note"].str.startswith("changed_correct is not known of every draw").all()
+    assert found["note"].str.startswith("changed_correct is not known for every draw").all()
     assert found["rank"].tolist() == [2, 1]
 
 
