@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 from scipy import stats
 
 from resilience.analysis import analyse
 from resilience.analysis.figures.appearance import Plate
 from resilience.analysis.figures.draw import NAMES, draw_figures
 from resilience.analysis.report.assemble import compose, write_report
-from resilience.analysis.report.document import Bullets, Document, Grid, Section
+from resilience.analysis.report.document import Bullets, Document, Finding, Grid, Section
 from resilience.analysis.report.findings import find, what_was_analysed
 from resilience.analysis.report.html import LONGEST_TABLE, to_html
 from resilience.analysis.report.markdown import to_markdown
@@ -192,16 +193,25 @@ def test_a_table_of_one_s_own_has_no_section_on_the_publication() -> None:
 
 
 def test_names_are_texts_and_never_markup(tmp_path: Path) -> None:
-    evil = "<script>alert(1)</script>|$title"
+    evil = "<script>alert(1)</script>|{{ 7 * 7 }}\" onload='x'"
+    image = tmp_path / "image.svg"
+    image.write_text("<svg/>")
+    plate = Plate("p", evil, evil, image, image.with_suffix(".png"))
     rows = pd.DataFrame({"a|b": [evil, "x"], "p": [0.5, np.nan]})
     document = Document(
         evil,
         evil,
-        (Section("s", evil, (Grid("g", evil, rows), evil, Bullets(evil, ()))),),
+        (
+            Section(
+                "s", evil, (Grid("g", evil, rows), evil, Bullets(evil, (Finding(evil),)), plate)
+            ),
+        ),
     )
     page = to_html(document)
     assert "<script>alert" not in page
-    assert page.count(html.escape(evil)) >= 6
+    assert "49" not in page
+    assert '" onload' not in page
+    assert page.count(str(escape(evil))) == 15
     text = to_markdown(document, tmp_path)
     assert "<script>" not in text.replace("\\<", "")
     rows_of_table = [line for line in text.splitlines() if line.startswith("|")]
