@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from resilience.analysis.means.design import Design, Effect, design_of, effect_basis
 from resilience.analysis.means.permutation import permutation_p
-from resilience.analysis.tables.tabular import by_response, tabulate
+from resilience.analysis.tables import by_response, tabulate
 from resilience.results.metrics_table import FRACTION, METRICS
 
 COLUMNS = (

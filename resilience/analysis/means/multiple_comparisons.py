@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from resilience.analysis.means.oneway import Comparison, comparisons
 from resilience.analysis.means.ranges import range_isf, range_sf
-from resilience.analysis.tables.tabular import named, tabulate, text
-from resilience.analysis.tables.verdict import decision
+from resilience.analysis.tables import decision, named, tabulate, text
 
 PAIRWISE = ("tukey_hsd", "games_howell")
 GOLDEN = ("golden_t", "golden_wilcoxon")

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from resilience.analysis.means.design import design_of, effect_basis
 from resilience.analysis.means.factorial import centre
 from resilience.analysis.means.permutation import permutation_p
-from resilience.analysis.tables.model import split_roles
-from resilience.analysis.tables.tabular import by_response, listed, named, tabulate
-from resilience.analysis.tables.verdict import decision
+from resilience.analysis.tables import by_response, decision, listed, named, split_roles, tabulate
 
 TESTS = ("f", "welch", "kruskal_wallis", "permutation")
 COLUMNS = (

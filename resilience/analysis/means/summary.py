@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from resilience.analysis.tables.model import split_roles
+from resilience.analysis.tables import split_roles
 
 QUARTILE_METHOD: Final = "weibull"
 FENCE = 1.5

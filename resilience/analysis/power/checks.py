@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from resilience.analysis.power.detectable import POWER, detectable_f, detectable_sd_ratio
 from resilience.analysis.power.foresight import effects, group_sizes
-from resilience.analysis.spread.families import cell_residuals
-from resilience.analysis.tables.model import split_roles
-from resilience.analysis.tables.tabular import named, tabulate
+from resilience.analysis.spread import cell_residuals
+from resilience.analysis.tables import named, split_roles, tabulate
 
 COLUMNS = ("response", "check", "subject", "statistic", "p", "value", "note")
 SHAPIRO_LIMIT = 5_000

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from resilience.analysis.means.design import design_of, effect_basis
+from resilience.analysis.means import design_of, effect_basis
 from resilience.analysis.power.detectable import (
     detectable_f,
     detectable_sd_ratio,
     replicas_for_f,
     replicas_for_sd_ratio,
 )
-from resilience.analysis.tables.model import split_roles
+from resilience.analysis.tables import split_roles
 
 
 @dataclass(frozen=True, slots=True)

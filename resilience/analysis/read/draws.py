@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from resilience.analysis.tables.model import UnfitObservationsError
+from resilience.analysis.tables import UnfitObservationsError
 from resilience.results.record import Result
 
 COLUMNS = (

@@ -13,7 +13,7 @@ from resilience.analysis.read.table import (
     observations_of,
     with_increase,
 )
-from resilience.analysis.tables.model import Observations, UnfitObservationsError
+from resilience.analysis.tables import Observations, UnfitObservationsError
 from resilience.results.metrics_table import ERROR_INCREASE
 
 DRAWS = "draws"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from resilience.analysis.read.draws import draw_rows, format_of
-from resilience.analysis.tables.model import UnfitObservationsError
+from resilience.analysis.tables import UnfitObservationsError
 from resilience.results.failed_trials import find_failures
 from resilience.results.metrics_table import METRICS
 from resilience.results.record import (

@@ -8,7 +8,7 @@ import pandas as pd
 
 from resilience.analysis.means import summary
 from resilience.analysis.spread import equal_variances, intervals
-from resilience.analysis.tables.model import (
+from resilience.analysis.tables import (
     COUNTED_ROLES,
     PROBLEM_COLUMNS,
     ROLES,

@@ -11,7 +11,7 @@ import pandas as pd
 from resilience.analysis.read.draws import draws_table
 from resilience.analysis.read.gathering import GOLDEN_METRICS, LABELS, Gathered, gather
 from resilience.analysis.read.selection import problem_table, roles_of, select
-from resilience.analysis.tables.model import RESPONSES, Observations, UnfitObservationsError
+from resilience.analysis.tables import RESPONSES, Observations, UnfitObservationsError
 from resilience.results.metrics_table import (
     ERROR_INCREASE,
     FAILURE_RATE,

@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from resilience.analysis.spread.families import Family, families
 from resilience.analysis.spread.samples import SMALLEST, Sample, banga_fox
-from resilience.analysis.tables.model import split_roles
-from resilience.analysis.tables.tabular import listed
-from resilience.analysis.tables.verdict import decision
+from resilience.analysis.tables import decision, listed, split_roles
 
 TESTS = ("bartlett", "levene", "brown_forsythe", "fligner", "banga_fox")
 COLUMNS = ("response", "grouping", "test", "statistic", "df1", "df2", "p", "decision", "note")

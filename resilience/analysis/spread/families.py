@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from resilience.analysis.spread.samples import Sample
-from resilience.analysis.tables.model import split_roles
+from resilience.analysis.tables import split_roles
 
 
 @dataclass(frozen=True, slots=True)

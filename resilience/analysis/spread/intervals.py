@@ -14,7 +14,7 @@ from resilience.analysis.spread.samples import (
     chi_square_interval,
     multiple_comparison_intervals,
 )
-from resilience.analysis.tables.model import split_roles
+from resilience.analysis.tables import split_roles
 
 TOO_FAR = "kurtosis too far from the other groups'"
 METHODS = ("bonferroni", "bonett", "multiple_comparison")

@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from resilience.analysis.means.ranges import range_isf, range_sf
+from resilience.analysis.means import range_isf, range_sf
 
 Interval = tuple[float, float]
 

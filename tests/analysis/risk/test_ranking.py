@@ -8,14 +8,12 @@ import pandas as pd
 import pytest
 
 from resilience.analysis import analyse, analyse_campaign, write_tables
-from resilience.analysis.figures.draw import draw_figures
+from resilience.analysis.figures import draw_figures
 from resilience.analysis.read import read_campaigns
 from resilience.analysis.read.draws import draws_table, layer_order, natural
-from resilience.analysis.report.assemble import compose, write_report
-from resilience.analysis.report.findings import find
-from resilience.analysis.risk.proportions import wilson_interval
-from resilience.analysis.risk.ranking import vulnerability
-from resilience.analysis.tables.model import OPTIONAL, Analysis
+from resilience.analysis.report import compose, find, write_report
+from resilience.analysis.risk import vulnerability, wilson_interval
+from resilience.analysis.tables import OPTIONAL, Analysis
 from resilience.analyze import main
 from resilience.number_formats import FORMATS
 from resilience.results.record import Result
@@ -215,7 +213,7 @@ def test_sentences_name_the_first_with_its_interval(tmp_path: Path) -> None:
     assert "bit of 2 is 30 (exponent)" in bit.claim
     assert "exponent 2 of 4" in field.claim
     assert "mantissa 0 of 300" in field.claim
-    assert "at least 9 images that were classified correctly" in terms.claim
+    assert "at least 9 correctly classified images silently change their class" in terms.claim
     assert "A draw is one fault. Of 304 draws, 304 have a known layer" in terms.detail
 
 
@@ -256,7 +254,7 @@ def test_a_single_trial_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main([str(campaign), "--critical", "2"]) == 0
     output = capsys.readouterr().out
     assert output.startswith("- vgg19: the most vulnerable layer")
-    assert "at least 2 images" in output
+    assert "at least 2 correctly classified images" in output
     for refused in ("0", "x"):
         with pytest.raises(SystemExit, match="2"):
             main([str(campaign), "--critical", refused])
@@ -272,7 +270,7 @@ def test_several_cells_are_tested_after_the_layers(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert {"cell_means", "residuals"} <= set(names)
     said = [finding.claim for finding in find(analysis).means]
-    assert "All trials are with 1 fault: no variances to compare." in said
+    assert "All trials were run with 1 fault, so there are no variances to compare." in said
 
 
 def test_tables_and_figures_of_an_earlier_analysis_go(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from resilience.analysis import analyse, write_tables
 from resilience.analysis.means import permutation
 from resilience.analysis.read import read_campaigns, read_csv, select
-from resilience.analysis.tables.model import Analysis, Observations, UnfitObservationsError
+from resilience.analysis.tables import Analysis, Observations, UnfitObservationsError
 from resilience.results.record import Result
 from tests.analysis import synthetic
 
