@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from resilience.analysis.means.design import Design, Effect, design_of, effect_basis
 from resilience.analysis.means.permutation import permutation_p
-from resilience.analysis.tables import by_response, tabulate
+from resilience.analysis.tables import by_response, counted, tabulate
 from resilience.results.metrics_table import FRACTION, METRICS
 
 COLUMNS = (
@@ -158,10 +158,10 @@ def _note(design: Design, effect: Effect, df: int) -> str:
     if any(design.sizes[factor] == 1 for factor in effect):
         return "one level only: no effect to estimate"
     if not df:
-        return f"{design.empty} empty cells leave nothing to estimate"
+        return f"{counted(design.empty, 'empty cell')}: no degrees of freedom left"
     full = int(np.prod([design.sizes[factor] - 1 for factor in effect]))
     if df < full:
-        return f"{design.empty} empty cells: {df} of {full} degrees of freedom"
+        return f"{counted(design.empty, 'empty cell')}: {df} of {full} degrees of freedom"
     return ""
 
 

@@ -14,6 +14,7 @@ from resilience.analysis.tables import (
     ROLES,
     Observations,
     UnfitObservationsError,
+    counted,
 )
 
 RESERVED = frozenset((*summary.COLUMNS, *intervals.COLUMNS, *equal_variances.COLUMNS))
@@ -37,17 +38,17 @@ def select(
     _refuse(rows, responses, chosen)
     golden = rows["kind"] == "golden" if "kind" in rows else pd.Series(False, index=rows.index)
     nameless = rows[list(chosen)].isna().any(axis=1) & ~golden
-    counted = nameless & _counted(rows) if "frate" in chosen else nameless & False
-    lacking = {f"a factor ({', '.join(chosen)})": nameless & ~counted} | {
+    uncompared = nameless & _with_count(rows) if "frate" in chosen else nameless & False
+    lacking = {f"a factor ({', '.join(chosen)})": nameless & ~uncompared} | {
         f"the response {name}": rows[name].isna() & ~golden & ~nameless for name in responses
     }
     problems = [
-        ("", "missing", f"{count} rows lack a value of {what}")
+        ("", "missing", f"{counted(count, 'row')} without a value of {what}")
         for what, count in ((what, int(rows.sum())) for what, rows in lacking.items())
         if count
     ]
-    if counted.any():
-        which = f"{int(counted.sum())} trials with an exact number of faults"
+    if uncompared.any():
+        which = f"{int(uncompared.sum())} trials with an exact number of faults"
         problems.append(
             ("", "mixed", f"{which} are excluded from the tests, because the others have a rate")
         )
@@ -61,7 +62,7 @@ def select(
     )
 
 
-def _counted(rows: pd.DataFrame) -> "pd.Series[bool]":
+def _with_count(rows: pd.DataFrame) -> "pd.Series[bool]":
     """Mark trials that have an exact number of faults instead of a rate."""
     if not {"frate", "faults"} <= set(rows):
         return pd.Series(False, index=rows.index)
@@ -70,7 +71,7 @@ def _counted(rows: pd.DataFrame) -> "pd.Series[bool]":
 
 def roles_of(rows: pd.DataFrame) -> tuple[str, ...]:
     """Factors of a campaign, given its rows with or without golden runs."""
-    if not _counted(rows).any() or (rows["frate"].notna() & (rows["frate"] != 0)).any():
+    if not _with_count(rows).any() or (rows["frate"].notna() & (rows["frate"] != 0)).any():
         return ROLES
     return COUNTED_ROLES
 

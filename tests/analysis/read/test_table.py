@@ -292,8 +292,8 @@ def test_a_csv_of_the_users_own(tmp_path: Path) -> None:
     assert observations.responses == ("loss",)
     assert len(observations.analysed) == 3
     assert observations.problems["reason"].tolist() == [
-        "1 rows lack a value of a factor (machine, speed)",
-        "1 rows lack a value of the response loss",
+        "1 row without a value of a factor (machine, speed)",
+        "1 row without a value of the response loss",
     ]
 
 

@@ -1,12 +1,12 @@
-"""The findings of an analysis as sentences."""
+"""All findings of an analysis, by subject."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from resilience.analysis.report.document import Finding
-from resilience.analysis.report.findings_means import agreement, means
-from resilience.analysis.report.findings_spread import power, spread
-from resilience.analysis.report.findings_vulnerability import vulnerability
+from resilience.analysis.report.findings.means import agreement, means
+from resilience.analysis.report.findings.spread import power, spread
+from resilience.analysis.report.findings.vulnerability import vulnerability
 from resilience.analysis.tables import (
     COUNTED_ROLES,
     ROLES,
