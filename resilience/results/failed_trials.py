@@ -1,21 +1,36 @@
-"""What a trial that failed leaves: its factors, and why."""
+"""The record that a failed trial leaves: its factors, and why it failed."""
 
 import json
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from resilience.results.record import FAILURE_FILE, RESULT_FILE
 from resilience.system.atomic import replacing
 
 
-class Failure(NamedTuple):
-    """A trial that failed: where, the overrides it was composed from, and why in one line."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A trial that failed.
+
+    Attributes
+    ----------
+    directory
+        Directory of the trial.
+    overrides
+        Overrides that the trial was composed from; empty if unknown.
+    reason
+        Why it failed, in one line.
+    trial
+        Factors of the trial, as in a result; empty if unknown.
+    """
 
     directory: Path
     overrides: tuple[str, ...]
     reason: str
+    trial: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_failure(
@@ -37,15 +52,25 @@ def write_failure(
 
 
 def find_failures(directory: Path) -> list[Failure]:
-    """Trials below a directory that failed and have no result, in the order of their paths."""
-    found = []
-    for path in sorted(directory.rglob(FAILURE_FILE)):
-        if path.with_name(RESULT_FILE).exists():
-            continue
-        try:
-            document = json.loads(path.read_bytes())
-            overrides, reason = tuple(document.get("overrides", ())), str(document["reason"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            overrides, reason = (), f"{FAILURE_FILE} is not whole: {error}"
-        found.append(Failure(path.parent, overrides, reason))
-    return found
+    """Trials below a directory that failed and have no result, sorted by path.
+
+    A damaged `failure.json` gives a failure whose reason says so.
+    """
+    paths = sorted(directory.rglob(FAILURE_FILE))
+    return [_read(path) for path in paths if not path.with_name(RESULT_FILE).exists()]
+
+
+def _read(path: Path) -> Failure:
+    try:
+        document = json.loads(path.read_bytes())
+        trial = dict(document.get("trial", {}))
+        if trial.get("frate") is not None:
+            trial["frate"] = float(trial["frate"])
+        overrides = tuple(document.get("overrides", ()))
+        return Failure(path.parent, overrides, _one_line(document["reason"]), trial)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        return Failure(path.parent, (), f"{FAILURE_FILE} is damaged: {_one_line(error)}")
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())

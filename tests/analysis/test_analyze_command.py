@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from resilience.analyze import analyse_campaign, main
+from resilience.analysis import analyse_campaign
+from resilience.analyze import main
 
 TABLES = {
     "trials", "descriptives", "anova", "anova_oneway", "posthoc", "variances", "sd_intervals",
@@ -90,7 +91,7 @@ def test_a_csv_of_one_s_own_is_analysed_beside_it(
         (["empty"], "no readable result.json"),
         (["bricks.csv"], "no column"),
         (["bricks.csv", "--response", "colour", "--factors", "kiln"], "no column 'colour'"),
-        (["bricks.csv", "--response", "kiln", "--factors", "hours"], "isn't numeric"),
+        (["bricks.csv", "--response", "kiln", "--factors", "hours"], "is not numeric"),
         (["bricks.csv", "empty"], "by itself"),
         (["empty", "empty"], "--output"),
     ],

@@ -8,14 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resilience.analysis.means import permutation
-from resilience.analysis.means.anova import anova
-from resilience.analysis.means.descriptives import descriptives
-from resilience.analysis.means.oneway import anova_oneway
-from resilience.analysis.means.posthoc import posthoc
-from resilience.analysis.spread.intervals import sd_intervals
-from resilience.analysis.spread.variances import variances
-from resilience.analysis.tables.model import Observations
+from resilience.analysis.means import anova, anova_oneway, descriptives, permutation, posthoc
+from resilience.analysis.spread import sd_intervals, variances
+from resilience.analysis.tables import Observations
 
 FACTORS = ("model", "frate", "perturb")
 SIMULATIONS = 300

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from resilience.analysis import analyse, write_tables
-from resilience.analysis.read.table import read_campaigns, read_csv
-from resilience.analysis.tables.model import Analysis, Observations
+from resilience.analysis.read import read_campaigns, read_csv
+from resilience.analysis.tables import Analysis, Observations
 from tests.analysis import synthetic
 
 EXPECTED = Path(__file__).parent / "data" / "small_campaign"

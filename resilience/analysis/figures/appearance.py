@@ -1,4 +1,4 @@
-"""How every figure looks, and how it becomes small files that are the same bytes every time."""
+"""The common style of the figures, and saving them reproducibly, byte for byte."""
 
 import textwrap
 import warnings
@@ -18,10 +18,10 @@ from matplotlib.typing import LineStyleType
 from resilience.system.atomic import replacing
 
 WIDTH = 7.2  # inches: the text width of a page
-SHARP = 2000  # points; more are drawn as an image inside the SVG, to keep it small
+SHARP = 2000  # points; more are rasterised, to keep the SVG small
 INK, FAINT, RULE = "#1a1a1a", "#5f6368", "#d5d7da"
 
-# Okabe and Ito's colours without their yellow, which vanishes on white paper.
+# Okabe and Ito's colours without yellow, which is invisible on white paper.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 PAPER_TO_INK = LinearSegmentedColormap.from_list(
     "paper_to_ink", ["#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b"]
@@ -54,14 +54,14 @@ RC = {
     "legend.fontsize": 8,
     "lines.linewidth": 1.5,
     "svg.hashsalt": "resilience",
-    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "text.parse_math": False,  # names may contain dollar signs
     "savefig.dpi": 200,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Plate:
-    """A drawn figure: the stem of its files, its title, how to read it, and the files."""
+    """A drawn figure: the stem of its files, title, caption, and the files."""
 
     name: str
     title: str
@@ -72,7 +72,7 @@ class Plate:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a model looks like everywhere; colour, marker and dashes each tell it apart."""
+    """Colour, marker and dashes of a model, the same in every figure."""
 
     colour: str
     marker: str
@@ -85,7 +85,7 @@ class Mark:
 
 
 def mark(index: int) -> Mark:
-    """Look of the model at this place among all models; 70 models differ."""
+    """Mark of the model with this index; marks repeat after 70 models."""
     return Mark(
         COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)]
     )
@@ -93,9 +93,9 @@ def mark(index: int) -> Mark:
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw in this style whatever the user's matplotlibrc says, and leave that as it was."""
+    """Context in which figures have this style, whatever the user's matplotlibrc says."""
     with matplotlib.style.context(["default", RC]), warnings.catch_warnings():
-        # A name in a script that the font lacks shows as boxes, which is no reason to complain.
+        # Characters that the font lacks are drawn as boxes, which is acceptable.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
@@ -103,7 +103,7 @@ def house_style() -> Iterator[None]:
 def sheet(
     panels: int, columns: int, height: float, *, sharex: bool = False, sharey: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """Make a figure of equal panels, so many to a row, each so many inches high."""
+    """Figure of equal panels in rows of `columns`, each `height` inches high."""
     columns = max(1, min(columns, panels))
     rows = -(-panels // columns)
     figure = Figure(figsize=(WIDTH, rows * height + 0.9), layout="constrained")
@@ -115,7 +115,7 @@ def sheet(
 
 
 def heading(figure: Figure, title: str, subtitle: str) -> None:
-    """Put a title, and below it what was averaged over what, at the top left."""
+    """Put a title and subtitle at the top left."""
     lines = textwrap.wrap(subtitle, 118)
     inch = 1 / figure.get_figheight()
     figure.text(0.01, 1 - 0.08 * inch, title, ha="left", va="top", size=10.5, weight="bold")
@@ -126,12 +126,12 @@ def heading(figure: Figure, title: str, subtitle: str) -> None:
 
 
 def legend_name(name: str) -> str:
-    """Make a name that a legend shows: matplotlib leaves out those with a leading underscore."""
+    """Name that a legend shows; matplotlib hides names with a leading underscore."""
     return f"\u200b{name}" if name.startswith("_") else name
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """Name the lines of a panel below all panels, and give the figure the room for it."""
+    """Put the legend of a panel below all panels, and enlarge the figure for it."""
     handles, names = axes.get_legend_handles_labels()
     longest = max(map(len, names), default=1)
     columns = max(1, min(len(names), int(85 / (longest + 7))))
@@ -140,7 +140,7 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 
 
 def empty(axes: Axes, reason: str) -> None:
-    """Say on the panel why it is empty."""
+    """Mark a panel as empty, and say why."""
     axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", color=FAINT)
     axes.set(xticks=[], yticks=[])
 
@@ -153,11 +153,13 @@ def categories(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def save(figure: Figure, directory: Path, name: str) -> tuple[Path, Path]:
-    """Write SVG and PNG without dates or versions; return their paths."""
+    """Write SVG and PNG without dates or versions; give their paths."""
     svg, png = directory / f"{name}.svg", directory / f"{name}.png"
     with replacing(png) as path:
         figure.savefig(path, format="png", metadata={"Software": None})
-    figure.set_layout_engine(None)  # laid out by now; an engine has all drawn once more
+    figure.set_layout_engine(
+        None
+    )  # the layout is final; keeping the engine would draw everything again
     with replacing(svg) as path:
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
     return svg, png

@@ -1,4 +1,4 @@
-"""All figures of an analysis, as SVG and PNG."""
+"""Drawing all figures of an analysis."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,12 +9,18 @@ from matplotlib.figure import Figure
 
 from resilience.analysis.figures import means, residuals, spread, vulnerability
 from resilience.analysis.figures.appearance import Plate, house_style, save
-from resilience.analysis.risk.vulnerability import subjects
-from resilience.analysis.tables.formatting import counted, p_text
-from resilience.analysis.tables.layout import Layout, layout_of, title_of
-from resilience.analysis.tables.model import RESPONSES, Analysis
+from resilience.analysis.risk import subjects
+from resilience.analysis.tables import (
+    RESPONSES,
+    Analysis,
+    Layout,
+    counted,
+    layout_of,
+    p_text,
+    title_of,
+)
 
-Drawing = tuple[str, str, str, Figure]  # stem of the files, title, how to read it
+Drawing = tuple[str, str, str, Figure]  # stem of the files, title, caption
 
 NAMES = (
     "figure1_mean_by_rate",
@@ -27,16 +33,16 @@ NAMES = (
     "cell_means",
     "residuals",
 )
-"""Stems of the files that the figures of a campaign's tests may have."""
+"""Stems of the figures of means and spread."""
 
 VULNERABILITY = re.compile(r"vulnerability_(layers|bits|layers_bits)(_\d+)?")
-"""Stems of the others; where there are several networks, they are numbered from the second on."""
+"""Stems of the figures of layers and bits, numbered from the second network on."""
 
 
 def draw_figures(analysis: Analysis, directory: Path) -> tuple[Plate, ...]:
-    """Draw the figures into a directory, in the order of the report.
+    """Draw all figures into a directory as SVG and PNG, in the order of the report.
 
-    All figures show the first response; of the others, the mean by rate is drawn too. Figures of
+    All figures show the first response; the mean by rate is also drawn for the others. Figures of
     an earlier analysis that this one lacks are removed.
     """
     with house_style():
@@ -53,7 +59,7 @@ def draw_figures(analysis: Analysis, directory: Path) -> tuple[Plate, ...]:
 
 
 def drawings(analysis: Analysis) -> Iterator[Drawing]:
-    """Make the figures one by one, in the order of the report; needs `house_style`."""
+    """Figures one by one, in the order of the report; to be drawn within `house_style`."""
     yield from _vulnerability(analysis)
     layout = layout_of(analysis)
     response, *others = analysis.responses
@@ -71,8 +77,8 @@ def drawings(analysis: Analysis) -> Iterator[Drawing]:
         yield (
             f"figure1_{other}",
             f"Figure 1 for another response. {title_of(other)} by {rate}",
-            "The increase over golden speaks of resilience; the error itself mostly says which "
-            "model was better to begin with."
+            "The increase over golden measures resilience; the error itself mostly reflects how "
+            "accurate a model was to begin with."
             if other == "error_increase"
             else "",
             means.mean_by_rate(layout, own, other, analysis.alpha),
@@ -81,7 +87,7 @@ def drawings(analysis: Analysis) -> Iterator[Drawing]:
         "figure2_box_plots",
         "Figure 2. The replicas",
         f"One box per {' and '.join(filter(None, (model, rate)))}. Every trial is a point"
-        f"{f', its shape says which {perturb}' if len(layout.perturbs) > 1 else ''}."
+        f"{f', whose shape shows the {perturb}' if len(layout.perturbs) > 1 else ''}."
         f"{' The dashed line is the golden run.' if layout.golden(response) else ''}",
         spread.box_plots(layout, descriptives, response),
     )
@@ -100,42 +106,43 @@ def drawings(analysis: Analysis) -> Iterator[Drawing]:
     yield (
         "cell_means",
         "Mean of every cell",
-        "The darker, the larger the mean; n counts trials.",
+        "Darker cells have larger means; n is the number of trials.",
         means.cell_map(layout, descriptives, response),
     )
     yield (
         "residuals",
         "Residuals",
-        "Left: points on the line are normal. Right: a band of equal height throughout means equal "
-        "variances; a funnel means that spread grows with the mean.",
+        "Left: normal residuals lie on the line. Right: a band of constant height indicates equal "
+        "variances, a funnel that the spread grows with the mean.",
         residuals.residuals(layout, response, _normality(analysis, response)),
     )
 
 
 def _vulnerability(analysis: Analysis) -> Iterator[Drawing]:
-    """Draw what layers and bits do, network by network."""
+    """Figures of layers and bits, network by network."""
     alpha, critical = analysis.alpha, analysis.critical
     kinds: dict[str, tuple[str, str, Callable[[pd.DataFrame, str], Figure]]] = {
         "layers": (
             "Which layer",
-            "Layers in the order of the network where the results tell it, else of their names. "
-            "Where two intervals do not overlap the layers differ; but of many layers some stand "
-            "out by chance.",
+            "Layers are in network order if the results record it, otherwise sorted by name. "
+            "Layers whose intervals do not overlap differ; but among many layers some stand out "
+            "by chance.",
             lambda rows, name: vulnerability.by_layer(rows, name, alpha),
         ),
         "bits": (
             "Which bit",
-            "Bits from the most significant at the left, as a number is written.",
+            "The most significant bit is on the left, as numbers are written.",
             lambda rows, name: vulnerability.by_bit(rows, name, alpha),
         ),
         "layers_bits": (
             "Which bit of which layer",
-            "A cell of few draws can be dark or light by chance; the table has the intervals.",
+            "A cell with few draws can be dark or light by chance; the table gives the intervals.",
             lambda rows, name: vulnerability.by_layer_and_bit(rows, name),
         ),
     }
     meaning = (
-        f"Critical: {counted(critical, 'image')} or more, right without faults, silently wrong."
+        f"A draw is critical if at least {counted(critical, 'correctly classified image')} "
+        f"silently {'changes its' if critical == 1 else 'change their'} class."
     )
     for kind, (title, caption, draw) in kinds.items():
         table = getattr(analysis, f"vulnerability_{kind}")
@@ -145,7 +152,7 @@ def _vulnerability(analysis: Analysis) -> Iterator[Drawing]:
 
 
 def _deviations(analysis: Analysis, layout: Layout, response: str) -> Iterator[Drawing]:
-    """Draw the publication's Figure 3 for each way of handling the perturbations."""
+    """The publication's Figure 3 for each way of handling the perturbations."""
     intervals = _of(layout, analysis.sd_intervals, response)
     variances = _of(layout, analysis.variances, response)
     perturb, plural = layout.titles[2], layout.plurals[2]
@@ -153,7 +160,7 @@ def _deviations(analysis: Analysis, layout: Layout, response: str) -> Iterator[D
         "centred": (
             "figure3_standard_deviations",
             "Figure 3. Standard deviations",
-            f"The {plural} are pooled after each cell was centred on its own mean, so that only "
+            f"The {plural} are pooled after centring each cell on its own mean, so that only "
             "spread is compared. ",
         ),
         "per_perturb": (
@@ -163,20 +170,20 @@ def _deviations(analysis: Analysis, layout: Layout, response: str) -> Iterator[D
         ),
         "pooled": (
             "figure3_pooled",
-            f"Figure 3 with the {plural} pooled as they are",
-            f"One reading of the publication. The gaps between the means of the {plural} count as "
-            "spread here; do not take them for unequal variances. ",
+            f"Figure 3 with the {plural} pooled without centring",
+            f"One interpretation of the publication. Differences between the means of the {plural} "
+            "count as spread here and must not be mistaken for unequal variances. ",
         ),
     }
-    if len(layout.perturbs) < 2:  # all readings say the same
+    if len(layout.perturbs) < 2:  # all interpretations agree
         readings = {"centred": (*readings["centred"][:2], "")}
     for grouping, (name, title, caption) in readings.items():
         yield (
             name,
             title,
-            f"{caption}Dotted and dashed are confidence intervals, simultaneous over the panel. "
-            "Where two solid intervals do not overlap, the multiple-comparisons test tells their "
-            "standard deviations apart; the p values decide, the intervals illustrate.",
+            f"{caption}Dotted and dashed lines are confidence intervals, simultaneous over the "
+            "panel. If two solid intervals do not overlap, the standard deviations differ by the "
+            "multiple-comparisons test; the p-values decide, the intervals illustrate.",
             spread.standard_deviations(
                 layout, intervals, variances, response, grouping, analysis.alpha
             ),

@@ -1,4 +1,4 @@
-"""Figures of means: by rate (the paper's Figure 1), interaction, and a map of the cells."""
+"""Figures of means: by rate (the publication's Figure 1), interaction, and a map of cells."""
 
 import math
 
@@ -18,22 +18,22 @@ from resilience.analysis.figures.appearance import (
     mark,
     sheet,
 )
-from resilience.analysis.tables.formatting import number_text
-from resilience.analysis.tables.layout import (
+from resilience.analysis.tables import (
     Layout,
     cells_of,
     counts_text,
     label_of,
+    number_text,
     rows_of,
     title_of,
 )
 
 GOLDEN = "golden"
-MANY = 8  # models; more are named below the figure
+MANY = 8  # models; with more, the legend is below the figure
 
 
 def mean_by_rate(layout: Layout, descriptives: pd.DataFrame, response: str, alpha: float) -> Figure:
-    """Draw the mean response against the rate, one line per model, golden at the left."""
+    """Mean response against the rate, one line per model, golden on the left."""
     means = descriptives[descriptives["grouping"] == "model_frate"]
     golden = layout.golden(response)
     shown = [model for model in layout.models if model in golden or model in set(means["model"])]
@@ -56,7 +56,7 @@ def mean_by_rate(layout: Layout, descriptives: pd.DataFrame, response: str, alph
 
 
 def interaction(layout: Layout, descriptives: pd.DataFrame, response: str, alpha: float) -> Figure:
-    """Draw one panel per perturbation, one line per model: what is not parallel interacts."""
+    """Cell means, one panel per perturbation and one line per model."""
     cells = cells_of(descriptives)
     golden = layout.golden(response)
     figure, panels = sheet(len(layout.perturbs), 3, 3.0, sharey=True)
@@ -72,13 +72,13 @@ def interaction(layout: Layout, descriptives: pd.DataFrame, response: str, alpha
         figure,
         f"{title_of(response)}: interaction",
         f"cell means and {100 * (1 - alpha):g} % t intervals; lines that are not parallel, "
-        "or differ between the panels, interact",
+        "or differ between the panels, show interactions",
     )
     return figure
 
 
 def cell_map(layout: Layout, descriptives: pd.DataFrame, response: str) -> Figure:
-    """Draw the mean of every full cell as a shade and a number, golden at the left."""
+    """Mean of every full cell as a shade and a number, golden on the left."""
     cells = cells_of(descriptives)
     golden = layout.golden(response)
     rows = [(model, perturb) for model in layout.models for perturb in layout.perturbs]
@@ -126,7 +126,7 @@ def _lines(
     golden: dict[str, float],
     models: tuple[str, ...] | list[str],
 ) -> None:
-    """Draw a line with intervals per model; a missing rate breaks it."""
+    """Draw one line with intervals per model, interrupted at missing rates."""
     start = 1 if golden else 0
     width = min(0.07, 0.5 / max(1, len(models)))
     for model in models:
@@ -146,7 +146,7 @@ def _lines(
 
 
 def _rate_axis(axes: Axes, layout: Layout, means: pd.DataFrame, golden: dict[str, float]) -> None:
-    """Label golden and the rates, each with its number of trials per point."""
+    """Label golden and the rates with the number of trials per point."""
     counts = {
         rate: counts_text([int(n) for n in rows["n"]]) for rate, rows in means.groupby("frate")
     }

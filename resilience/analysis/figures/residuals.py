@@ -1,4 +1,4 @@
-"""Figure of the residuals: normal quantiles, and residuals against fitted means."""
+"""The figure of residuals: normal quantiles, and residuals against fitted means."""
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,13 @@ from resilience.analysis.figures.appearance import (
     mark,
     sheet,
 )
-from resilience.analysis.tables.layout import Layout, label_of, title_of
+from resilience.analysis.tables import Layout, label_of, title_of
 
 
 def residuals(layout: Layout, response: str, note: str) -> Figure:
-    """Draw the residuals of the full factorial model, which are those from the cell means.
+    """Residuals of the full factorial model, that is, deviations from the cell means.
 
-    A cell of one trial has no residual and is left out.
+    Cells with a single trial are left out.
     """
     trials = layout.observed(response)[["model", "frate", "perturb", response]]
     cells = trials.groupby(["model", "frate", "perturb"], observed=True)[response]
@@ -32,12 +32,12 @@ def residuals(layout: Layout, response: str, note: str) -> Figure:
     if len(frame):
         _draw(figure, panels, layout, frame, label_of(response).split(" (", 1)[1])
     else:
-        empty(panels[0], "no replicated cell, hence no residuals")
+        empty(panels[0], "no replicated cells, hence no residuals")
         empty(panels[1], "")
     heading(
         figure,
         f"Residuals of {title_of(response).lower()}",
-        f"from the means of their cells, n = {len(frame)}{'; ' + note if note else ''}",
+        f"deviations from cell means, n = {len(frame)}{'; ' + note if note else ''}",
     )
     return figure
 
@@ -63,8 +63,10 @@ def _draw(
     quantiles.axline((0, 0), slope=deviation, color=FAINT, linewidth=1)
     spread.axhline(0, color=FAINT, linewidth=1)
     quantiles.set(
-        title="Normal quantiles", xlabel="quantile of the normal law", ylabel=f"residual ({unit}"
+        title="Normal quantiles",
+        xlabel="quantile of the normal distribution",
+        ylabel=f"residual ({unit}",
     )
-    spread.set(title="Against the fit", xlabel=f"mean of the cell ({unit}")
+    spread.set(title="Against fitted means", xlabel=f"cell mean ({unit}")
     if len(layout.models) > 1:
         legend_below(figure, spread)

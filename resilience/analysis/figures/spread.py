@@ -1,4 +1,4 @@
-"""Figures of spread: box plots (the paper's Figure 2) and standard deviations (its Figure 3)."""
+"""Figures of spread: box plots and standard deviations (the publication's Figures 2 and 3)."""
 
 import math
 
@@ -21,11 +21,18 @@ from resilience.analysis.figures.appearance import (
     mark,
     sheet,
 )
-from resilience.analysis.tables.formatting import p_text, short_exponents
-from resilience.analysis.tables.layout import Layout, counts_text, label_of, rows_of, title_of
+from resilience.analysis.tables import (
+    Layout,
+    counts_text,
+    label_of,
+    p_text,
+    rows_of,
+    short_exponents,
+    title_of,
+)
 
 TREATMENT_MARKERS = ("o", "^", "s", "D", "v", "P", "X", "<", ">", "p")
-# Each method with its dashes and whether it takes the model's colour.
+# Label and dashes of each method, and whether it has the model's colour.
 METHODS: dict[str, tuple[str, LineStyleType, bool]] = {
     "multiple_comparison": ("multiple comparisons (Banga and Fox)", "-", True),
     "bonett": ("Bonett, Bonferroni-adjusted", (0, (4, 1.5)), True),
@@ -36,11 +43,11 @@ TESTS = {
     "banga_fox": "Multiple comparisons",
     "bartlett": "Bartlett",
 }
-REACH = 6.0  # an interval is cut at so many times the largest standard deviation
+REACH = 6.0  # intervals are cut at this multiple of the largest standard deviation
 
 
 def box_plots(layout: Layout, descriptives: pd.DataFrame, response: str) -> Figure:
-    """Draw a box of the replicas per model and rate, with the points, perturbations pooled."""
+    """Box plots of the replicas by model and rate, with all points; perturbations pooled."""
     boxes = descriptives[descriptives["grouping"] == "model_frate"]
     trials, golden = layout.observed(response), layout.golden(response)
     columns = 4 if len(layout.models) > 3 else 3
@@ -80,7 +87,7 @@ def standard_deviations(
     grouping: str,
     alpha: float,
 ) -> Figure:
-    """Draw intervals for the standard deviations of one grouping, with the tests' p values."""
+    """Intervals of the standard deviations of one grouping, with the p-values of the tests."""
     intervals = intervals[intervals["grouping"] == grouping]
     variances = variances[variances["grouping"] == grouping]
     strata = layout.perturbs if grouping == "per_perturb" else ("",)
@@ -119,9 +126,9 @@ def standard_deviations(
         ""
         if len(layout.perturbs) < 2
         else {
-            "per_perturb": f"; each {layout.titles[2]} by itself",
-            "centred": f"; {plural} pooled, each cell centred",
-            "pooled": f"; {plural} pooled as they are, the gaps between them counted as spread",
+            "per_perturb": f"; each {layout.titles[2]} separately",
+            "centred": f"; {plural} pooled after centring",
+            "pooled": f"; {plural} pooled without centring, their differences counted as spread",
         }[grouping]
     )
     heading(
@@ -148,7 +155,7 @@ def _boxes(
         if not (math.isnan(box.q1) or math.isnan(box.q3)):
             reach = 1.5 * (box.q3 - box.q1)
             inside = values[(values >= box.q1 - reach) & (values <= box.q3 + reach)]
-            # Quartiles between observations can leave no point beyond a quartile.
+            # Quartiles are interpolated, so there may be no point beyond one.
             low, high = min(box.q1, inside.min()), max(box.q3, inside.max())
             stats = {"med": box.median, "q1": box.q1, "q3": box.q3, "whislo": low, "whishi": high}
             drawn.append((stats, position))
@@ -156,7 +163,7 @@ def _boxes(
             own = points[(points["frate"] == box.frate) & (points["perturb"] == perturb)]
             slot = 0.4 / len(layout.perturbs)
             centre = position + (place - (len(layout.perturbs) - 1) / 2) * slot
-            # Multiples of the golden ratio spread evenly, in whatever order the values come.
+            # Multiples of the golden ratio spread the points evenly, whatever their order.
             x = centre + 0.7 * slot * (np.arange(len(own)) * 0.6180339887 % 1 - 0.5)
             if len(own):
                 axes.plot(
@@ -209,7 +216,7 @@ def _intervals(
 
 
 def _p_values(tests: pd.DataFrame) -> str:
-    """List the variance tests' p values, as Minitab prints them beside the intervals."""
+    """p-values of the variance tests, as Minitab prints them beside the intervals."""
     p = {row.test: row.p for row in rows_of(tests)}
     return "\n".join(f"{name} {p_text(p[test])}" for test, name in TESTS.items() if test in p)
 

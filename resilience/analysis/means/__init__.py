@@ -1,0 +1,5 @@
+"""Comparisons of means: descriptive statistics, analysis of variance, multiple comparisons."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""The cells of a factorial design, and orthonormal bases of its effects."""
+"""Cells of a factorial design, and orthonormal bases of its effects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Effect = tuple[int, ...]
-"""Positions of the factors that take part: (0,) a main effect, (0, 1) an interaction."""
+"""Positions of the factors involved: (0,) is a main effect, (0, 1) an interaction."""
 
 RANK_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Which observation lies in which cell; only cells that hold observations count.
+    """Assignment of observations to cells; cells without observations are left out.
 
     Attributes
     ----------
@@ -37,28 +37,28 @@ class Design:
 
     @property
     def effects(self) -> list[Effect]:
-        """Every main effect, then every interaction, by order."""
+        """All main effects, then all interactions, by order."""
         factors = range(len(self.sizes))
         return [e for order in factors for e in combinations(factors, order + 1)]
 
     @property
     def empty(self) -> int:
-        """Number of cells of the full crossing without observations."""
+        """Number of cells of the full crossing that have no observations."""
         return int(np.prod(self.sizes)) - len(self.counts)
 
     @property
     def starts(self) -> NDArray[np.intp]:
-        """First observation of each cell, shape (cells,)."""
+        """Index of the first observation of each cell, shape (cells,)."""
         return np.cumsum(self.counts) - self.counts
 
     def cell_sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Add up the observations of each cell, shape (cells, ...)."""
+        """Sums over the observations of each cell, shape (cells, ...)."""
         sums: NDArray[np.float64] = np.add.reduceat(values, self.starts, axis=0)
         return sums
 
 
 def design_of(rows: pd.DataFrame, factors: Sequence[str]) -> Design:
-    """Design of rows that are sorted by their factors."""
+    """Design of rows sorted by their factors."""
     coded = [np.unique(rows[name].to_numpy(), return_inverse=True) for name in factors]
     sizes = tuple(len(levels) for levels, _ in coded)
     flat = np.ravel_multi_index(tuple(codes for _, codes in coded), sizes)
@@ -68,17 +68,17 @@ def design_of(rows: pd.DataFrame, factors: Sequence[str]) -> Design:
 
 
 def effect_basis(design: Design, effect: Effect) -> NDArray[np.float64]:
-    """Orthonormal basis of what an effect adds by type II, shape (cells, degrees of freedom).
+    """Orthonormal basis of an effect by type II, shape (cells, degrees of freedom).
 
-    The space is that of the cells' means times the square roots of their counts. The effect is
-    adjusted for all effects that don't contain it. Contrasts sum to zero.
+    The basis lives in the space of cell means scaled by the square roots of the cell counts. The
+    effect is adjusted for all effects that do not contain it. Contrasts sum to zero.
     """
     lower = [e for e in design.effects if not set(effect) <= set(e)]
     weights = np.sqrt(design.counts)[:, None]
     nothing = np.ones((len(design.counts), 1))
     below = _orthonormal(weights * np.hstack([nothing, *(_contrasts(design, e) for e in lower)]))
     added = weights * _contrasts(design, effect)
-    for _ in range(2):  # once leaves rounding errors of the projection behind
+    for _ in range(2):  # one pass leaves rounding errors of the projection
         added = added - below @ (below.T @ added)
     return _orthonormal(added, scale=float(np.linalg.norm(weights)))
 

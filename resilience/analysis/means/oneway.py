@@ -1,4 +1,4 @@
-"""One-way tests of means: among groups at each level, among levels for each group."""
+"""One-way tests of means: among groups at each level, and among levels for each group."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from resilience.analysis.means.anova import centre
 from resilience.analysis.means.design import design_of, effect_basis
+from resilience.analysis.means.factorial import centre
 from resilience.analysis.means.permutation import permutation_p
-from resilience.analysis.spread.families import split_roles
-from resilience.analysis.tables.tabular import by_response, listed, named, tabulate
-from resilience.analysis.tables.verdict import decision
+from resilience.analysis.tables import by_response, decision, listed, named, split_roles, tabulate
 
 TESTS = ("f", "welch", "kruskal_wallis", "permutation")
 COLUMNS = (
@@ -24,20 +22,20 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Rows in which the levels of one factor, `among`, are compared; `within` says where."""
+    """Rows whose means are compared over the factor `among`; `within` names the fixed level."""
 
     among: str
     within: str
     rows: pd.DataFrame
 
     def groups(self, response: str) -> dict[Any, NDArray[np.float64]]:
-        """Observations by level, sorted."""
+        """Sorted observations by level."""
         parts = self.rows.dropna(subset=[response]).groupby(self.among, sort=True)[response]
         return {level: np.sort(values.to_numpy(float)) for level, values in parts}
 
 
 def comparisons(rows: pd.DataFrame, factors: Sequence[str]) -> Iterator[Comparison]:
-    """Give the groups at each level, then the levels for each group; treatments pooled."""
+    """Comparisons of groups at each level, then of levels for each group; treatments pooled."""
     group, level, _ = split_roles(factors)
     if group is None:
         yield Comparison(level, "", rows)
@@ -50,7 +48,7 @@ def comparisons(rows: pd.DataFrame, factors: Sequence[str]) -> Iterator[Comparis
 def anova_oneway(
     rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str], alpha: float, seed: int
 ) -> pd.DataFrame:
-    """Four tests of equal means: classical F, Welch's F, Kruskal-Wallis, permutation of F."""
+    """Four tests of equal means per comparison: F, Welch's F, Kruskal-Wallis, permutation of F."""
     lines = []
     for comparison in comparisons(rows, factors):
         for response in responses:
@@ -73,7 +71,7 @@ def anova_oneway(
 
 
 def _flaw(groups: dict[Any, NDArray[np.float64]], test: str) -> str:
-    """Why a test can't be made; empty if it can."""
+    """Why a test is impossible; empty if it is possible."""
     if len(groups) < 2:
         return "fewer than two groups"
     if np.ptp(np.concatenate(list(groups.values()))) == 0:
@@ -104,6 +102,7 @@ def _run(
     values = centre(np.concatenate(groups))
     centred = np.split(values, np.cumsum([len(group) for group in groups])[:-1])
     if test == "welch":
+        # scipy's f_oneway has equal_var only from 1.16, and scipy 1.14 is supported.
         from statsmodels.stats.oneway import anova_oneway as welch
 
         result = welch(centred, use_var="unequal")

@@ -1,4 +1,4 @@
-"""Permutation tests of effects: residuals under the reduced model, permuted."""
+"""Permutation tests of effects, which permute the residuals of the reduced model."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from resilience.analysis.means.design import Design
 
 RESAMPLES = 9_999
 BATCH = 40_000
-"""So many observations are permuted at a time; more would leave the processor's cache."""
+"""Observations permuted at a time; more would not fit into the processor's cache."""
 TIE = 1 - 1e-9
-"""A permuted F this close below the observed one is the same F but for rounding."""
+"""A permuted F this close to the observed F differs only by rounding."""
 
 
 def permutation_p(
@@ -20,28 +20,24 @@ def permutation_p(
     bases: Sequence[NDArray[np.float64]],
     seed: int,
 ) -> NDArray[np.float64]:
-    """Give each effect's p: (1 + number of permuted F that reach its F) / (1 + RESAMPLES).
+    """p-value of each effect and response, shape (effects, responses).
 
-    After Freedman and Lane (1983), A nonstochastic interpretation of reported significance
-    levels: the residuals of the model without the effect are permuted among all observations, the
-    same permutations for all effects and responses. The full model is saturated: one mean per
-    cell. With one factor this is the exact test that permutes the observations.
+    It is (1 + number of permuted F not below the observed F) / (1 + RESAMPLES). The residuals of
+    the model without the effect are permuted among all observations, with the same permutations
+    for all effects and responses (Freedman and Lane 1983, A nonstochastic interpretation of
+    reported significance levels). The full model has one mean per cell. With a single factor this
+    is the exact test that permutes the observations.
 
     Parameters
     ----------
     design
-        The cells.
+        Cells of the observations.
     values
         Responses, shape (observations, responses), each centred and not constant within all cells.
     bases
-        Of each effect, shape (cells, degrees of freedom), from `effect_basis`.
+        Basis of each effect, shape (cells, degrees of freedom), from `effect_basis`.
     seed
-        Of the permutations.
-
-    Returns
-    -------
-    NDArray
-        Shape (effects, responses).
+        Seed of the permutations.
     """
     from scipy.sparse import csr_array
 
@@ -54,7 +50,7 @@ def permutation_p(
     norms = (reduced**2).sum(axis=0).reshape(len(bases), responses)
 
     def ratios(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Effect's over residual sum of squares, shape (permutations, effects, responses)."""
+        """Sums of squares, effect over residual, shape (permutations, effects, responses)."""
         scaled = sums.reshape(-1, len(roots), len(bases), responses) / roots[:, :, None]
         explained = (scaled**2).sum(axis=1)
         parts = [((b.T @ scaled[:, :, i]) ** 2).sum(axis=1) for i, b in enumerate(bases)]
@@ -70,7 +66,7 @@ def permutation_p(
     with np.errstate(divide="ignore", invalid="ignore"):  # a permutation may leave no residual
         for done in range(0, RESAMPLES, batch):
             shuffled = rng.permuted(order[: RESAMPLES - done], axis=1)
-            # Each row of this matrix sums what one permutation puts into one cell.
+            # Each row of this matrix sums the observations of one cell in one permutation.
             starts = observations * np.arange(len(shuffled))[:, None] + design.starts
             ends = np.append(starts, shuffled.size)
             shape = (starts.size, observations)

@@ -1,6 +1,6 @@
-"""The studentized range distribution: tail and quantile, fast and accurate far out.
+"""The studentised range distribution, fast and accurate in the far tail.
 
-scipy's takes up to 0.2 s for a quantile, and loses tails below about 1e-12.
+scipy's takes up to 0.2 s for a quantile, and loses tail probabilities below about 1e-12.
 """
 
 from functools import lru_cache
@@ -15,9 +15,9 @@ FAR = 1e-22
 
 @lru_cache(maxsize=4096)
 def range_sf(q: float, groups: int, df: float = np.inf) -> float:
-    """P(Q > q) for the range of `groups` standard normals over an independent s with `df`.
+    """P(Q > q), Q being the range of `groups` standard normals over an independent s with `df`.
 
-    With infinite `df`, s is 1: the range of normals itself.
+    With infinite `df`, s is 1 and Q the range of the normals itself.
     """
     if np.isinf(df):
         return float(_normal_range_sf(np.array([q]), groups)[0])
@@ -32,7 +32,7 @@ def range_sf(q: float, groups: int, df: float = np.inf) -> float:
 
 @lru_cache(maxsize=4096)
 def range_isf(alpha: float, groups: int, df: float = np.inf) -> float:
-    """Find the q with P(Q > q) = alpha."""
+    """Quantile q with P(Q > q) = alpha."""
     from scipy.optimize import brentq
 
     end = 10.0
@@ -42,14 +42,14 @@ def range_isf(alpha: float, groups: int, df: float = np.inf) -> float:
 
 
 def _normal_range_sf(w: NDArray[np.float64], groups: int) -> NDArray[np.float64]:
-    """P(range of normals > w), shape of w; integrated over the largest of them."""
+    """P(range of normals > w), same shape as w, by integration over the largest normal."""
     from scipy.special import ndtr
 
     z, weights = _quadrature(-NORMAL_END, NORMAL_END)
     below = ndtr(z)
-    # The difference of the two powers, without cancellation: most of it for small tails.
+    # The difference of two powers, written so that it does not cancel in the far tail.
     share = np.minimum(ndtr(z - w[:, None]) / below, 1.0)
-    with np.errstate(divide="ignore"):  # a range of 0: ln 0 gives the tail 1 that is meant
+    with np.errstate(divide="ignore"):  # a range of 0: ln 0 gives the correct tail of 1
         lost = -np.expm1((groups - 1) * np.log1p(-share))
     density = groups * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) * below ** (groups - 1)
     tail: NDArray[np.float64] = lost @ (weights * density)

@@ -1,4 +1,4 @@
-"""What a design will be able to see, before there is a single observation."""
+"""What a planned design can detect, before there are any observations."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from resilience.analysis.means.design import design_of, effect_basis
-from resilience.analysis.power.power import (
+from resilience.analysis.means import design_of, effect_basis
+from resilience.analysis.power.detectable import (
     detectable_f,
     detectable_sd_ratio,
     replicas_for_f,
     replicas_for_sd_ratio,
 )
-from resilience.analysis.spread.families import split_roles
+from resilience.analysis.tables import split_roles
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a campaign is wanted to see.
+    """The differences that a campaign should detect.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Wish:
     sd_ratio
         One level's standard deviation over that of the others.
     alpha, power
-        Level of the tests, and the chance with which they are to see it.
+        Level and power of the tests.
     """
 
     f: float = 0.25
@@ -38,14 +38,14 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class EffectForesight:
-    """What the F test of one effect can see; None where nothing, or no number of replicas, will do.
+    """What the F test of one effect can detect.
 
     Attributes
     ----------
     detectable_f
-        Smallest Cohen's f that is seen with the replicas there are.
+        Smallest Cohen's f detected with the planned replicas; None if there is no residual.
     replicas_wanted
-        Replicas in each cell that the wanted f takes.
+        Replicas per cell needed to detect the wanted f; None if no number suffices.
     """
 
     effect: str
@@ -56,18 +56,19 @@ class EffectForesight:
 
 @dataclass(frozen=True, slots=True)
 class SpreadForesight:
-    """What Brown-Forsythe can see over the levels of one group.
+    """What the Brown-Forsythe test over the levels of one group can detect.
 
     Attributes
     ----------
     grouping
-        `per_perturb`, each by itself, or `centred`: all of them, each less its mean.
+        `per_perturb` (each perturbation separately) or `centred` (pooled after centring).
     levels, observations
-        What is compared: so many levels, with so many observations each.
+        Number of levels, and of observations per level.
     detectable_ratio
-        Smallest ratio of one level's standard deviation to the others' that is seen.
+        Smallest detected ratio of one level's standard deviation to the others'; None if there is
+        none.
     replicas_wanted
-        Replicas in each cell that the wanted ratio takes.
+        Replicas per cell needed to detect the wanted ratio; None if no number suffices.
     """
 
     grouping: str
@@ -78,14 +79,14 @@ class SpreadForesight:
 
 
 def effects(rows: pd.DataFrame, factors: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """Every main effect and interaction, `model:frate`, with its degrees of freedom."""
+    """Main effects and interactions, named like `model:frate`, with their degrees of freedom."""
     design = design_of(rows, factors)
     for effect in design.effects:
         yield ":".join(factors[i] for i in effect), effect_basis(design, effect).shape[1]
 
 
 def group_sizes(rows: pd.DataFrame, factors: Sequence[str]) -> tuple[int, dict[str, int]]:
-    """Number of levels whose spread is compared, and of observations at each, by grouping."""
+    """Number of levels whose spread is compared, and observations per level by grouping."""
     _, level, treatment = split_roles(factors)
     cell = int(np.median(rows.groupby(list(factors)).size()))
     sizes = {"centred": cell * (rows[treatment].nunique() if treatment else 1)}
@@ -97,12 +98,12 @@ def group_sizes(rows: pd.DataFrame, factors: Sequence[str]) -> tuple[int, dict[s
 def foresee_effects(
     rows: pd.DataFrame, factors: Sequence[str], wish: Wish
 ) -> Iterator[EffectForesight]:
-    """What the ANOVA of planned observations can see; effects that can't be estimated are out.
+    """What the ANOVA of planned trials can detect; effects that cannot be estimated are left out.
 
     Parameters
     ----------
     rows
-        One for each trial with a rate above 0: its factors.
+        Factors of each trial with a rate above 0, one row per trial.
     """
     cells = rows.groupby(list(factors)).ngroups
     residual = len(rows) - cells
@@ -119,7 +120,7 @@ def foresee_effects(
 def foresee_spread(
     rows: pd.DataFrame, factors: Sequence[str], wish: Wish, seed: int = 0
 ) -> Iterator[SpreadForesight]:
-    """What the test for equal variances can see, by seeded simulation with normal observations."""
+    """What Brown-Forsythe can detect, by seeded simulation of normal observations."""
     levels, sizes = group_sizes(rows, factors)
     cell = min(sizes.values())
     if levels < 2:
@@ -127,7 +128,7 @@ def foresee_spread(
     wanted = replicas_for_sd_ratio(wish.sd_ratio, levels, wish.alpha, seed, wish.power)
     for grouping, observations in sizes.items():
         if grouping == "centred" and observations == cell and len(sizes) > 1:
-            continue  # there is one treatment: the two groupings are the same
+            continue  # with one treatment the two groupings are the same
         ratio = (
             detectable_sd_ratio(levels, observations, wish.alpha, seed, wish.power)
             if observations >= 3

@@ -1,0 +1,5 @@
+"""Reading campaigns, CSV files and data frames into observations."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Draws of faults, one row each: where they struck, and what became of the predictions."""
+"""Draws of faults, one row each: where they struck, and how predictions changed."""
 
 import heapq
 import re
@@ -8,22 +8,24 @@ from typing import Any
 
 import pandas as pd
 
+from resilience.analysis.tables import UnfitObservationsError
 from resilience.results.record import Result
 
 COLUMNS = (
     *("model", "perturb", "format", "seed", "replica", "draw"),
     *("layer", "bit", "faults", "images", "sdc_rate", "due_rate", "changed_correct"),
 )
+TYPES = {"bit": "Int64", "changed_correct": "Float64"}
 
 
 def format_of(result: Result) -> str:
-    """Format in which the struck values were stored."""
+    """Number format in which the struck values were stored."""
     settings = result.parameters.get("settings", {})
     return str(settings.get("format", "float32"))
 
 
 def draw_rows(result: Result) -> Iterator[dict[str, Any]]:
-    """Every draw of a trial that has faults; a result without draws is one, of unknown bit."""
+    """Draws of a trial that have faults; a result without draws counts as one draw."""
     names = ("model", "perturb", "seed", "replica")
     trial = {name: result.trial[name] for name in names} | {"format": format_of(result)}
     for draw in result.draws or (_whole(result),):
@@ -34,14 +36,16 @@ def draw_rows(result: Result) -> Iterator[dict[str, Any]]:
 def draws_table(
     rows: Sequence[Mapping[str, Any]], orders: Mapping[str, Iterable[Sequence[str]]]
 ) -> pd.DataFrame:
-    """Make a table of draws; layers, bits and counts that are not known are absent.
+    """Table of draws with the columns `COLUMNS` and `place`; unknown entries are missing.
 
-    `place` says where in its network a layer is.
+    `place` is the position of a layer in its network.
 
     Parameters
     ----------
+    rows
+        One mapping per draw.
     orders
-        Lists of layers in the order of the network, by model.
+        Lists of layers by model, each list in network order.
     """
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     places: dict[tuple[Any, Any], int] = {}
@@ -50,13 +54,30 @@ def draws_table(
         places |= {(model, layer): place for place, layer in enumerate(layer_order(known))}
     table["place"] = pd.Series(list(zip(table["model"], table["layer"], strict=True))).map(places)
     table["layer"] = table["layer"].astype(object)
-    return table.astype({"bit": "Int64", "changed_correct": "Float64"})
+    return table.astype(TYPES)
+
+
+def draws_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """Table of draws from a frame with the columns `COLUMNS`, and possibly `place`.
+
+    Raises
+    ------
+    UnfitObservationsError
+        If a column is missing.
+    """
+    absent = [name for name in COLUMNS if name not in frame]
+    if absent:
+        raise UnfitObservationsError(f"the draws have no column {absent[0]!r}")
+    if "place" in frame:
+        return frame[[*COLUMNS, "place"]].reset_index(drop=True).astype(TYPES)
+    rows = frame[list(COLUMNS)].itertuples(index=False, name=None)
+    return draws_table([dict(zip(COLUMNS, row, strict=True)) for row in rows], {})
 
 
 def layer_order(lists: Iterable[Sequence[str]]) -> list[str]:
-    """Merge lists that are parts of one order; natural order where they leave it open.
+    """Merge lists that are parts of one order; ties are in natural order.
 
-    Lists that contradict each other tell nothing: all layers are in natural order then.
+    If the lists contradict each other, all layers are in natural order.
     """
     after: dict[str, set[str]] = {}
     for names in set(map(tuple, lists)):
@@ -81,12 +102,13 @@ def layer_order(lists: Iterable[Sequence[str]]) -> list[str]:
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
-    """Key that sorts `features.2` before `features.10`."""
+    """Sort key that puts `features.2` before `features.10`."""
     parts = re.split(r"(\d+)", name)
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts if part)
 
 
 def _whole(result: Result) -> dict[str, Any]:
+    """A result as one draw, whose bit is unknown."""
     layers = list(result.faults["by_layer"])
     return {
         **result.corrupted,

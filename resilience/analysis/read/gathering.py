@@ -1,6 +1,5 @@
-"""The results below campaign directories, and what is wrong with them."""
+"""Results collected from campaign directories, and the problems found on the way."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from resilience.analysis.read.draws import draw_rows, format_of
-from resilience.analysis.tables.model import UnfitObservationsError
+from resilience.analysis.tables import UnfitObservationsError
+from resilience.results.failed_trials import find_failures
+from resilience.results.metrics_table import METRICS
 from resilience.results.record import (
-    FAILURE_FILE,
     RESULT_FILE,
     DamagedResultError,
     Result,
@@ -20,31 +20,34 @@ from resilience.results.record import (
 )
 from resilience.system.hashing import canonical_json
 
-GOLDEN_FIGURES = ("images", "top1_error", "top5_error", "mean_cross_entropy")
-"""Figures of a golden run that are kept beside those of each trial."""
+LABELS = ("model", "dataset", "sites", "perturb", "seed", "replica")
+"""Factors that identify a trial, besides its level."""
+
+GOLDEN_METRICS = tuple(metric.name for metric in METRICS if metric.golden)
+"""Metrics of the golden run, kept beside those of each trial."""
 
 Problem = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Rows of `trials.csv` (trials of rate 0 among them), and what came with them.
+    """Rows of `trials.csv`, including trials of rate 0, and what was found with them.
 
     Attributes
     ----------
     rows
-        One mapping per result, without the columns that follow from others.
+        One mapping per result, without derived columns.
     draws
         One mapping per draw of faults.
     orders
-        Lists of struck layers, each in the order of the network, by model.
+        Lists of struck layers by model, each list in network order.
     failed
-        Factors of the trials that ended with a failure.
+        Factors of the trials that failed.
     problems
         Path, kind and reason.
     provenance
-        `campaigns`, `results`, `draws`, `weights_sha256` by model, `images_sha256` by both, the
-        distinct values of every parameter and of every other entry of the results' provenance.
+        `campaigns`, `results`, `draws`, `weights_sha256` by model, `images_sha256` by dataset and
+        model, and the distinct values of every parameter and every other provenance entry.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -56,13 +59,13 @@ class Gathered:
 
 
 def gather(paths: Sequence[Path]) -> Gathered:
-    """Read all results below the paths.
+    """Read all results below the given directories.
 
     Raises
     ------
     UnfitObservationsError
-        If a path is no directory or holds no readable result, or if the results differ in the
-        weights or in the images of one model.
+        If a path is not a directory or holds no readable result, or if results of one model
+        differ in their weights or images.
     """
     rows: list[Mapping[str, Any]] = []
     draws: list[Mapping[str, Any]] = []
@@ -73,7 +76,7 @@ def gather(paths: Sequence[Path]) -> Gathered:
     provenance = _Provenance()
     for directory in paths:
         if not directory.is_dir():
-            raise UnfitObservationsError(f"{directory} is no directory")
+            raise UnfitObservationsError(f"{directory} is not a directory")
         readable = False
         campaign = directory.resolve().name
         for path in find_results(directory):
@@ -92,11 +95,9 @@ def gather(paths: Sequence[Path]) -> Gathered:
             draws.extend(drawn)
             orders[result.trial["model"]].add(tuple(result.faults["by_layer"]))
             provenance.add(campaign, result, len(drawn))
-        for path in sorted(directory.rglob(FAILURE_FILE)):
-            if not path.with_name(RESULT_FILE).exists():
-                trial, reason = _failure(path)
-                failed.append(trial)
-                problems.append((str(path.parent), "failed", reason))
+        for failure in find_failures(directory):
+            failed.append(failure.trial)
+            problems.append((str(failure.directory), "failed", failure.reason))
         if not readable:
             raise UnfitObservationsError(f"no readable {RESULT_FILE} below {directory}")
     problems.extend(provenance.mixed())
@@ -104,36 +105,24 @@ def gather(paths: Sequence[Path]) -> Gathered:
 
 
 def _identity(result: Result) -> str:
-    """Equal for results of the same faults: those of a list are the same in every replica."""
+    """Text that is equal for results of the same faults."""
     trial = dict(result.trial)
-    if "from" in result.parameters.get("faults", {}):
+    if "from" in result.parameters.get("faults", {}):  # a list, the same in every replica
         del trial["replica"], trial["seed"]
     return canonical_json([trial, result.parameters])
 
 
 def _row(campaign: str, result: Result) -> dict[str, Any]:
     trial = result.trial
-    names = ("model", "dataset", "sites", "perturb", "seed", "replica")
     return {
         "kind": "trial",
         "campaign": campaign,
-        **{name: trial[name] for name in names},
+        **{name: trial[name] for name in LABELS},
         "frate": None if trial["frate"] is None else float(trial["frate"]),
         "faults": exact_faults(trial, result.parameters, result.faults),
         **result.corrupted,
-        **{f"golden_{name}": result.golden[name] for name in GOLDEN_FIGURES},
+        **{f"golden_{name}": result.golden[name] for name in GOLDEN_METRICS},
     }
-
-
-def _failure(path: Path) -> tuple[Mapping[str, Any], str]:
-    try:
-        document = json.loads(path.read_bytes())
-        trial = document["trial"]
-        rate = trial["frate"]
-        level = {"frate": None if rate is None else float(rate)}
-        return {**trial, **level}, _one_line(document["reason"])
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        return {}, f"{FAILURE_FILE} is not whole: {_one_line(error)}"
 
 
 def _one_line(text: object) -> str:
@@ -141,7 +130,7 @@ def _one_line(text: object) -> str:
 
 
 class _Provenance:
-    """Collects the distinct values of what the results say about themselves."""
+    """Collects the distinct values of the results' provenance and parameters."""
 
     def __init__(self) -> None:
         self.campaigns: list[str] = []
@@ -163,7 +152,7 @@ class _Provenance:
         self.results += 1
         self.draws += draws
         _agree(self.weights, "weights", trial["model"], provenance.pop("weights_sha256", None))
-        # As the model sees them: one model's are larger than another's.
+        # Preprocessing differs between models, so one dataset gives each model other images.
         seen = f"{trial['dataset']} for {trial['model']}"
         _agree(self.images, "images", seen, provenance.pop("images_sha256", None))
         for name in ("dataset", "sites", "precision"):
@@ -183,7 +172,7 @@ class _Provenance:
             self.other[name][canonical_json(value)] = value
 
     def mixed(self) -> Iterable[Problem]:
-        """Name what differs among trials that the analysis takes for replicas of one cell."""
+        """Problems for settings that differ among trials of one cell."""
         for name, values in self.constants.items():
             if len(values) > 1:
                 listed = ", ".join(sorted(map(str, values)))
@@ -210,6 +199,7 @@ class _Provenance:
 
 
 def _agree(known: dict[str, str], what: str, name: str, sha256: str | None) -> None:
+    """Raise an error if a name is known with another hash."""
     if sha256 is None:
         return
     first = known.setdefault(name, sha256)

@@ -1,4 +1,4 @@
-"""The report of an analysis: what was found, figures, tables, and where it all comes from."""
+"""Assembling a report: findings, figures, tables and provenance."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -6,16 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from resilience.analysis.figures.appearance import Plate
-from resilience.analysis.figures.draw import VULNERABILITY
+from resilience.analysis.figures import VULNERABILITY, Plate
 from resilience.analysis.report.document import Block, Bullets, Document, Finding, Grid, Section
 from resilience.analysis.report.findings import Findings, find, what_was_analysed
 from resilience.analysis.report.html import to_html
 from resilience.analysis.report.markdown import to_markdown
 from resilience.analysis.report.publication import CHOICES, COLUMNS, PUBLICATION
-from resilience.analysis.risk.vulnerability import SUBJECT
-from resilience.analysis.tables.layout import layout_of
-from resilience.analysis.tables.model import OPTIONAL, ROLES, Analysis
+from resilience.analysis.risk import SUBJECT
+from resilience.analysis.tables import OPTIONAL, ROLES, Analysis, layout_of
 from resilience.system.atomic import replacing
 
 RANKED = {
@@ -23,26 +21,26 @@ RANKED = {
     "vulnerability_bits": "Bits, the most vulnerable first",
 }
 CAPTIONS = {
-    "variances": "Tests for equal variances over the levels, per group.",
-    "sd_intervals": "Intervals for the standard deviations. Those of the multiple-comparisons "
-    "method are for comparing: where two do not overlap, the standard deviations differ.",
+    "variances": "Tests for equal variances over the levels, for each group.",
+    "sd_intervals": "Intervals of the standard deviations. Those of the multiple-comparisons "
+    "method are for comparison: if two do not overlap, the standard deviations differ.",
     "descriptives": "Descriptive statistics, by model and rate and by full cell.",
-    "anova": "Analysis of variance, full factorial model, type II.",
+    "anova": "Analysis of variance of the full factorial model, type II sums of squares.",
     "anova_oneway": "One-way tests among models at each rate, and among rates for each model.",
     "posthoc": "Pairs of groups, and every cell against golden.",
-    "assumptions": "Normality of residuals, ratio of standard deviations, and power.",
+    "assumptions": "Normality of residuals, ratios of standard deviations, and power.",
     "trials": "All trials and golden runs.",
     "vulnerability_layers_bits": "Every bit of every layer.",
 }
 OF_SEVERAL_RATES = ("variances", "sd_intervals")
 OF_SEVERAL_CELLS = (*OF_SEVERAL_RATES, "anova", "anova_oneway", "assumptions")
-"""Tables that compare levels, and cells."""
+"""Tables that compare several levels, or several cells."""
 
 
 def write_report(analysis: Analysis, figures: Sequence[Plate], directory: Path) -> Path:
-    """Write `report.html` and `report.md`; return the path of the former.
+    """Write `report.html` and `report.md`; give the path of the former.
 
-    The HTML file holds its figures; the Markdown file links those below the directory.
+    The HTML file contains its figures; the Markdown file links to those below the directory.
     """
     document = compose(analysis, figures)
     html = directory / "report.html"
@@ -56,7 +54,7 @@ def write_report(analysis: Analysis, figures: Sequence[Plate], directory: Path) 
 
 
 def compose(analysis: Analysis, figures: Sequence[Plate]) -> Document:
-    """Put a report together."""
+    """Report of an analysis, with the given figures."""
     found = find(analysis)
     leading = [plate for plate in figures if VULNERABILITY.fullmatch(plate.name)]
     ranked = tuple(_ranked(analysis))
@@ -90,8 +88,8 @@ def _of_tests(findings: Findings) -> dict[str, tuple[Finding, ...]]:
     return {
         "Spread": findings.spread,
         "Means": findings.means,
-        "Do the tests agree?": findings.agreement,
-        "How far this reaches": findings.caution,
+        "Agreement of the tests": findings.agreement,
+        "Limitations": findings.caution,
     }
 
 
@@ -102,7 +100,7 @@ def _bullets(findings: Mapping[str, tuple[Finding, ...]]) -> Iterator[Bullets]:
 
 
 def _ranked(analysis: Analysis) -> Iterator[Grid]:
-    """The tables of layers and bits that there are, by rank within each network."""
+    """The tables of layers and bits, sorted by rank within each network."""
     for name, caption in RANKED.items():
         rows = analysis.tables.get(name)
         if rows is not None:
@@ -116,13 +114,16 @@ def _ranked(analysis: Analysis) -> Iterator[Grid]:
 
 
 def _with_entries(rows: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the columns without entries."""
-    said = rows.map(lambda value: not pd.isna(value) and value != "").any()
-    return rows.loc[:, said]
+    """Rows without the columns that have no entries."""
+    filled = rows.map(lambda value: not pd.isna(value) and value != "").any()
+    return rows.loc[:, filled]
 
 
 def _tables(analysis: Analysis) -> Iterator[Block]:
-    yield "A heading sorts its table. Columns without entries are left out; the CSV files have all."
+    yield (
+        "Click on a heading to sort its table. Columns without entries are omitted here; the CSV "
+        "files have all columns."
+    )
     layout = layout_of(analysis)
     idle = OF_SEVERAL_CELLS if layout.one_cell else OF_SEVERAL_RATES if layout.one_rate else ()
     for name, caption in CAPTIONS.items():
@@ -130,7 +131,7 @@ def _tables(analysis: Analysis) -> Iterator[Block]:
             continue
         rows = analysis.tables[name]
         if rows.empty:
-            yield f"{caption} There are none."
+            yield f"{caption} This table is empty."
             continue
         yield Grid(name, caption, _with_entries(rows), analysis.factors)
 
@@ -150,11 +151,11 @@ def _provenance(analysis: Analysis) -> tuple[Block, ...]:
         *_flat(analysis.provenance),
     ]
     rows = pd.DataFrame(entries, columns=["entry", "value"])
-    return (Grid("provenance_entries", "Where the numbers come from.", rows),)
+    return (Grid("provenance_entries", "Origin of the numbers.", rows),)
 
 
 def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Write nested mappings as dotted names, and lists as one text."""
+    """Entries of nested mappings under dotted names, lists joined into one text."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flat(inner, f"{name}.{key}" if name else str(key))
@@ -174,5 +175,11 @@ def _plain(value: Any) -> str:
 
 def _problems(analysis: Analysis) -> tuple[Block, ...]:
     if analysis.problems.empty:
-        return ("Nothing is missing, nothing failed, and every result is whole.",)
-    return (Grid("problems", "What the analysis had to do without.", analysis.problems),)
+        return ("No trial is missing or failed, and no result is damaged.",)
+    return (
+        Grid(
+            "problems",
+            "Trials and results that are missing, failed, damaged, duplicated or mixed.",
+            analysis.problems,
+        ),
+    )

@@ -1,16 +1,16 @@
-"""A report before it is HTML or Markdown: sections of paragraphs, lists, tables and figures."""
+"""The structure of a report, independent of HTML and Markdown."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 
-from resilience.analysis.figures.appearance import Plate
-from resilience.analysis.tables.formatting import cell_text, level_text
+from resilience.analysis.figures import Plate
+from resilience.analysis.tables import cell_text, level_text
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found: the claim, and the figures behind it."""
+    """A finding: the claim, and the numbers that support it."""
 
     claim: str
     detail: str = ""
@@ -26,9 +26,9 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table to read: the name of its file without `.csv`, what it is, its rows.
+    """A table: the name of its CSV file without suffix, its caption, and its rows.
 
-    Numbers are rounded for reading, but for those of the exact columns.
+    Numbers are rounded, except in the exact columns.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Grid:
     exact: tuple[str, ...] = ()
 
     def texts(self, row: tuple[object, ...]) -> list[str]:
-        """Write the entries of one row as they are read."""
+        """Entries of one row as text."""
         return [
             level_text(value) if column in self.exact else cell_text(column, value)
             for column, value in zip(self.rows.columns, row, strict=True)
@@ -49,7 +49,7 @@ Block = str | Bullets | Grid | Plate
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A titled part of the report; the anchor names it in links."""
+    """A section of the report; links refer to its anchor."""
 
     anchor: str
     title: str
@@ -58,7 +58,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A report: its title, one line on what was analysed, and its sections."""
+    """A report: title, one line on what was analysed, and sections."""
 
     title: str
     subtitle: str

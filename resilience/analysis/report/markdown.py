@@ -1,15 +1,15 @@
-"""A report as Markdown, for a repository or a paper's appendix."""
+"""A report as Markdown, for a repository or the appendix of a paper."""
 
 from pathlib import Path
 
-from resilience.analysis.figures.appearance import Plate
+from resilience.analysis.figures import Plate
 from resilience.analysis.report.document import Block, Bullets, Document, Grid
 
-LONGEST_TABLE = 60  # rows; a longer table is left to its CSV file
+LONGEST_TABLE = 60  # rows; readers of a longer table are referred to its CSV file
 
 
 def to_markdown(document: Document, directory: Path) -> str:
-    """Render a report that will lie in this directory, with links to the figures' files."""
+    """Render a report as Markdown, with figures linked relative to the directory."""
     parts = [f"# {_text(document.title)}", _text(document.subtitle)]
     for section in document.sections:
         parts.append(f"## {_text(section.title)}")
@@ -45,7 +45,7 @@ def _table(grid: Grid) -> str:
 
 
 def _text(text: str) -> str:
-    """Escape what Markdown or the HTML in it would take for a mark."""
+    """Escape the characters that have a meaning in Markdown or HTML."""
     for mark in ("\\", "`", "*", "_", "|", "[", "]", "<", ">", "#"):
         text = text.replace(mark, f"\\{mark}")
     return " ".join(text.split())

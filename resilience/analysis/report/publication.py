@@ -1,4 +1,4 @@
-"""What the reproduced publication leaves open, and what this program chose."""
+"""Questions that the reproduced publication leaves open, and what this program chose."""
 
 PUBLICATION = (
     "Rojas, Nicolae and Meneses, Evaluating Resilience of Deep Learning Models, "
@@ -11,31 +11,31 @@ CHOICES = (
     (
         "What the mean error is",
         "Top-1 error: the fraction of images whose highest output is not the label's class; an "
-        "output that is not finite counts as wrong. The increase over golden is analysed beside it",
-        "It fits the published magnitudes; the increase is what speaks of resilience, as the error "
-        "itself mostly says which model was better to begin with",
+        "output that is not finite counts as wrong. The increase over golden is analysed as well",
+        "It agrees with the published magnitudes; the increase measures resilience, whereas the "
+        "error itself mostly reflects how accurate a model was to begin with",
     ),
     (
         "Range of the random values",
         "Uniform from -1 to 1 unless configured otherwise (parameters low and high)",
-        "With it, published error levels are met on real weights",
+        "With this range, real weights give the published error levels",
     ),
     (
         "How layers and weights are drawn",
-        "sites=paper: convolution layers evenly, with replacement, then distinct weights in each; "
-        "layerwise and uniform can be asked for",
-        "Of the three it alone gave spreads and growths like the published ones",
+        "sites=paper: convolution layers uniformly, with replacement, then distinct weights in "
+        "each; layerwise and uniform are available",
+        "The only one of the three with spreads and growth like the published ones",
     ),
     (
         "Whether perturbations were pooled",
-        "All three readings: each perturbation by itself, pooled after centring each cell, and "
-        "pooled as they are; sentences lead with the first two",
-        "Pooled as they are, the gap between zero and random counts as spread",
+        "All three interpretations: each perturbation separately, pooled after centring each "
+        "cell, and pooled without centring; the findings emphasise the first two",
+        "Without centring, the difference between zero and random counts as spread",
     ),
     (
         "Which test for equal variances",
-        "Brown-Forsythe leads; Bartlett, Levene, Fligner-Killeen and the multiple-comparisons test "
-        "of Banga and Fox stand beside it",
-        "Bartlett's false alarms on skewed errors are far above its level",
+        "Brown-Forsythe is the primary test; Bartlett, Levene, Fligner-Killeen and the "
+        "multiple-comparisons test of Banga and Fox are reported as well",
+        "Bartlett's false positive rate on skewed errors is far above its level",
     ),
 )

@@ -1,6 +1,6 @@
 "use strict";
-// A click on a column's heading sorts the rows by it, a second click turns the order around.
-// Entries without a value stay at the end; rows that are equal keep their order.
+// A click on a column heading sorts the rows by that column; a second click reverses the order.
+// Entries without a value stay at the end, and equal rows keep their order.
 for (const table of document.querySelectorAll("table")) {
   const headings = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];

@@ -1,4 +1,4 @@
-"""The interval of a proportion, and that of a mean over draws that are resampled whole."""
+"""Intervals of a proportion, and of a mean over draws of faults."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,10 +9,10 @@ RESAMPLES = 2000
 def wilson_interval(
     successes: ArrayLike, trials: ArrayLike, alpha: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bounds of the score interval of level 1 - alpha; NaN where a number is missing.
+    """Bounds of Wilson's score interval of level 1 - alpha; NaN if a number is missing.
 
-    It keeps its level better than p ± z s does, and lies in [0, 1] for 0 successes too (Wilson
-    1927; Newcombe 1998, Statistics in Medicine 17:857-872).
+    Its coverage is closer to nominal than that of p ± z s, and it lies within [0, 1] even with 0
+    successes (Wilson 1927; Newcombe 1998, Statistics in Medicine 17:857-872).
     """
     from scipy.special import ndtri
 
@@ -21,26 +21,26 @@ def wilson_interval(
     p = x / n
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    # By the formula they are exactly 0 and 1 there, but for rounding.
+    # The formula gives exactly 0 and 1 here, except for rounding errors.
     return np.where(x == 0, 0.0, centre - half), np.where(x == n, 1.0, centre + half)
 
 
 def bootstrap_interval(
     values: NDArray[np.float64], alpha: float, seed: int
 ) -> tuple[float, float, str]:
-    """Percentile interval of the mean of values, shape (draws,), and why there is none.
+    """Percentile bootstrap interval of the mean of values, shape (draws,): low, high, note.
 
-    A value is that of a whole draw of faults. Its images share these faults, so they are no
-    observations by themselves, and a draw is resampled with all of them (cluster bootstrap;
-    Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8). With fewer
-    than some 20 draws the interval is too short.
+    The note says why there is no interval. Each value belongs to a draw of faults. The images of a
+    draw share its faults and are therefore not independent, so draws are resampled as a whole
+    (cluster bootstrap; Davison and Hinkley 1997, Bootstrap Methods and their Application, section
+    3.8). With fewer than about 20 draws the interval is too short.
     """
     if len(values) < 2:
         return np.nan, np.nan, "one draw"
     levels, counts = np.unique(values, return_counts=True)
     if len(levels) == 1:
         return np.nan, np.nan, "all draws equal"
-    # How often each level is drawn: the same as resampling, and most draws change nothing.
+    # Drawing counts of the distinct values is the same as resampling, and most values are 0.
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(values), counts / len(values), size=RESAMPLES)
     low, high = np.quantile(drawn @ levels / len(values), [alpha / 2, 1 - alpha / 2])

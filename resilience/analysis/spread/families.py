@@ -1,4 +1,4 @@
-"""Families of groups: the levels whose spread is compared, for each group of a design."""
+"""Families of samples: the levels whose spread is compared within each group of a design."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 
 from resilience.analysis.spread.samples import Sample
+from resilience.analysis.tables import split_roles
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Samples at the levels that are compared, in order; an empty one where a level is missing.
+    """Samples at the compared levels, in order; a missing level has an empty sample.
 
     Attributes
     ----------
@@ -20,13 +21,13 @@ class Family:
         per_perturb
             one full cell per level
         centred
-            treatments pooled, each full cell less its mean
+            treatments pooled after subtracting the mean of each full cell
         pooled
-            treatments pooled as they are
+            treatments pooled without centring
     names
-        Value of each column that says which family this is: group, treatment ("" if pooled).
+        Group and treatment of the family; the treatment is "" if pooled.
     levels, samples
-        What is compared.
+        Levels, and the sample at each.
     """
 
     grouping: str
@@ -36,19 +37,12 @@ class Family:
 
     @property
     def present(self) -> list[Sample]:
-        """The samples that aren't empty."""
+        """Samples that are not empty."""
         return [sample for sample in self.samples if sample.size]
 
 
-def split_roles(factors: Sequence[str]) -> tuple[str | None, str, str | None]:
-    """Columns that play group, level and treatment; one factor is a level, two lack treatment."""
-    if len(factors) == 1:
-        return None, factors[0], None
-    return factors[0], factors[1], factors[2] if len(factors) == 3 else None
-
-
 def families(rows: pd.DataFrame, response: str, factors: Sequence[str]) -> Iterator[Family]:
-    """Every family of the rows, per grouping; with fewer than three factors only `centred`."""
+    """All families of the rows; with fewer than three factors only those centred."""
     group, level, treatment = split_roles(factors)
     raw, centred = rows[response].astype(float), cell_residuals(rows, response, factors)
     levels = tuple(sorted(rows[level].unique()))
@@ -65,7 +59,7 @@ def families(rows: pd.DataFrame, response: str, factors: Sequence[str]) -> Itera
 
 
 def cell_residuals(rows: pd.DataFrame, response: str, factors: Sequence[str]) -> pd.Series:
-    """Observations less the mean of their full cell; 0 in a constant cell, without rounding."""
+    """Observations minus the mean of their full cell; exactly 0 in a constant cell."""
     values = rows[response].astype(float)
     cells = values.groupby([rows[name] for name in factors])
     constant = cells.transform("min") == cells.transform("max")

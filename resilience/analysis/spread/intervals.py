@@ -1,11 +1,12 @@
-"""Intervals for standard deviations, for every cell of the figure that compares spread."""
+"""Intervals of standard deviations for every sample of every family."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from resilience.analysis.spread.families import Family, families, split_roles
+from resilience.analysis.spread.equal_variances import missing_levels
+from resilience.analysis.spread.families import Family, families
 from resilience.analysis.spread.samples import (
     SMALLEST,
     Sample,
@@ -13,24 +14,24 @@ from resilience.analysis.spread.samples import (
     chi_square_interval,
     multiple_comparison_intervals,
 )
-from resilience.analysis.spread.variances import missing_levels
+from resilience.analysis.tables import split_roles
 
 TOO_FAR = "kurtosis too far from the other groups'"
 METHODS = ("bonferroni", "bonett", "multiple_comparison")
 COLUMNS = ("response", "grouping", "n", "sd", "method", "level", "low", "high", "note")
-"""Those of the factors, the level last, stand after `response`."""
+"""The factors' columns, the level last, come after `response`."""
 
 
 def sd_intervals(
     rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str], alpha: float
 ) -> pd.DataFrame:
-    """Intervals for the standard deviation of every sample in every family, by three methods.
+    """Intervals of the standard deviation of every sample by three methods; one row each.
 
-    `bonferroni` (normal observations, chi-square) and `bonett` are confidence intervals of level
-    1 - alpha / k for the k levels of a family, so 1 - alpha for all of them together;
-    `multiple_comparison` gives intervals that overlap unless Banga and Fox's test tells their
-    groups apart. `sd` of grouping `centred` pools the cells' variances, with one degree of
-    freedom less per cell.
+    `bonferroni` (chi-square, for normal observations) and `bonett` are confidence intervals of
+    level 1 - alpha / k for the k levels of a family, hence simultaneous of level 1 - alpha.
+    `multiple_comparison` intervals fail to overlap if Banga and Fox's test distinguishes the two
+    groups. In grouping `centred`, `sd` pools the variances of the cells, and each cell costs one
+    degree of freedom.
     """
     lines = []
     group, level, treatment = split_roles(factors)
@@ -62,7 +63,7 @@ def sd_intervals(
 def _interval(
     method: str, family: Family, sample: Sample, compared: tuple[float, float, str], alpha: float
 ) -> tuple[float, float, float, str]:
-    """Level, low, high, and why there is none."""
+    """Level, low and high, and why there is no interval."""
     confidence = 1 - alpha / max(len(family.present), 1)
     if method == "multiple_comparison":
         return 1 - alpha, *compared
@@ -77,7 +78,7 @@ def _interval(
 
 
 def _compared(family: Family, alpha: float) -> list[tuple[float, float, str]]:
-    """Low, high and note of the multiple-comparison interval of each sample."""
+    """Low, high and note of the multiple-comparisons interval of each sample."""
     flaws = [_flaw(sample, SMALLEST) for sample in family.samples]
     sound = [i for i, flaw in enumerate(flaws) if not flaw]
     reason = ""

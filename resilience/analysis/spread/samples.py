@@ -1,12 +1,12 @@
-"""Intervals and a test for standard deviations that need no normality, and the one that does.
+"""Intervals and a test of standard deviations that do not assume normality, and one that does.
 
 Bonett (2006), Approximate confidence interval for standard deviation of nonnormal distributions,
 CSDA 50, 775-782. Bonett (2006), Robust confidence interval for a ratio of standard deviations,
 Applied Psychological Measurement 30, 432-439. Banga and Fox (2013), A graphical multiple
-comparisons procedure for several standard deviations, Minitab; Minitab's Methods and formulas for
-Test for Equal Variances, with which the trimming (of fractions of observations too) and, for more
-than two groups, the p-value (from the intervals that Hochberg, Weiss and Hart, 1982, fit to the
-pairs) agree.
+comparisons procedure for several standard deviations, Minitab. Trimming (which includes fractions
+of observations) and the p-value for more than two groups (from the intervals that Hochberg, Weiss
+and Hart, 1982, fit to the pairs) agree with Minitab's Methods and formulas for Test for Equal
+Variances.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from resilience.analysis.means.ranges import range_isf, range_sf
+from resilience.analysis.means import range_isf, range_sf
 
 Interval = tuple[float, float]
 
 SMALLEST = 5
-"""Fewer observations than this in a group, and kurtosis says nothing."""
+"""Smallest group for which kurtosis can be estimated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Observations, shape (n,), and their degrees of freedom: n less the means taken out."""
+    """Observations, shape (n,), and degrees of freedom: n minus the number of means removed."""
 
     observations: NDArray[np.float64]
     df: int
@@ -48,31 +48,31 @@ class Sample:
 
     @property
     def sd(self) -> float:
-        """Standard deviation; 0 exactly if the values are all the same."""
+        """Standard deviation; exactly 0 if all values are equal."""
         return 0.0 if self.constant else float(np.sqrt(self.squares / self.df))
 
     @property
     def constant(self) -> bool:
-        """Whether all values are the same."""
+        """Whether all values are equal."""
         return bool(self.observations.min() == self.observations.max())
 
 
 def trimmed_mean(values: NDArray[np.float64]) -> float:
-    """Mean after cutting 1 / (2 sqrt(n - 4)) of n values from each end; of n <= 4, nothing.
+    """Mean after trimming the fraction 1 / (2 sqrt(n - 4)) at each end; no trimming if n <= 4.
 
-    Where that isn't a whole number of values, the outermost of those that stay count in part.
+    If that is not a whole number of values, the outermost remaining values count in part.
     """
     n = len(values)
     cut = n / (2 * np.sqrt(n - 4)) if n > 4 else 0.0
     ordered, ranks = np.sort(values), np.arange(1, n + 1)
     weights = np.clip(np.minimum(ranks, n + 1 - ranks) - cut, 0.0, 1.0)
-    if weights.sum() == 0.0:  # of five values half are cut from each end
+    if weights.sum() == 0.0:  # of five values, half are trimmed at each end
         return float(np.median(values))
     return float(ordered @ weights / weights.sum())
 
 
 def chi_square_interval(sample: Sample, level: float) -> Interval:
-    """Interval of the standard deviation of normal observations."""
+    """Confidence interval of the standard deviation of normal observations."""
     from scipy.stats import chi2
 
     squares, tail = sample.df * sample.sd**2, (1 - level) / 2
@@ -81,7 +81,13 @@ def chi_square_interval(sample: Sample, level: float) -> Interval:
 
 
 def bonett_interval(sample: Sample, level: float) -> Interval:
-    """Interval of the standard deviation, after Bonett (2006)."""
+    """Confidence interval of the standard deviation by Bonett (2006).
+
+    Raises
+    ------
+    ValueError
+        If there are too few observations for the level.
+    """
     from scipy.stats import norm
 
     n, z = sample.size, float(norm.isf((1 - level) / 2))
@@ -95,15 +101,15 @@ def bonett_interval(sample: Sample, level: float) -> Interval:
 
 
 def banga_fox(samples: Sequence[Sample]) -> tuple[float, float]:
-    """Multiple-comparisons test that all standard deviations are equal: statistic and p.
+    """Multiple-comparisons test that all standard deviations are equal: statistic and p-value.
 
-    The statistic is the largest difference of two log variances, in standard errors. For two
-    groups this is the test of Bonett (2006) for their ratio, p by inverting its interval.
+    The statistic is the largest difference between two log variances, in standard errors. For two
+    groups this is the test of their ratio by Bonett (2006), whose p-value inverts the interval.
 
     Raises
     ------
     ValueError
-        If kurtosis differs so much among four or more groups that no intervals fit the pairs.
+        If kurtosis differs so much among four or more groups that the pairs admit no intervals.
     """
     from scipy.stats import norm
 
@@ -120,10 +126,11 @@ def banga_fox(samples: Sequence[Sample]) -> tuple[float, float]:
 
 
 def multiple_comparison_intervals(samples: Sequence[Sample], alpha: float) -> list[Interval]:
-    """Intervals of which two don't overlap where their standard deviations differ.
+    """Comparison intervals: two that do not overlap belong to differing standard deviations.
 
-    They are no confidence intervals of a standard deviation. They agree with `banga_fox` at
-    `alpha`. One may be empty, low above high, if its kurtosis is far from the others'.
+    They agree with `banga_fox` at level `alpha`, and are not confidence intervals of a standard
+    deviation. An interval may be empty, low above high, if its group's kurtosis is far from the
+    others'.
     """
     from scipy.stats import norm
 
@@ -142,14 +149,14 @@ def multiple_comparison_intervals(samples: Sequence[Sample], alpha: float) -> li
 
 
 def _errors_of_pair(a: Sample, b: Sample) -> tuple[float, float]:
-    """Estimate the standard errors of both log variances, by the kurtosis of the pair."""
+    """Standard errors of both log variances, from the pooled kurtosis of the pair."""
     kurtosis = (a.size + b.size) * (a.fourths + b.fourths) / (a.squares + b.squares) ** 2
     first, second = (np.sqrt((kurtosis - (s.size - 3) / s.size) / (s.size - 1)) for s in (a, b))
     return float(first), float(second)
 
 
 def _own_errors(samples: Sequence[Sample]) -> NDArray[np.float64]:
-    """Errors of three or more groups whose sums fit those of the pairs best, shape (groups,)."""
+    """Errors of three or more groups whose sums best fit those of the pairs, shape (groups,)."""
     k = len(samples)
     pairs = np.zeros((k, k))
     for i, j in combinations(range(k), 2):
@@ -159,7 +166,7 @@ def _own_errors(samples: Sequence[Sample]) -> NDArray[np.float64]:
 
 
 def _bonett_ratio_z(a: Sample, b: Sample) -> float:
-    """Find the normal quantile at which the interval for the ratio of variances reaches 1."""
+    """Normal quantile at which the interval of the ratio of variances reaches 1."""
     from scipy.optimize import brentq
 
     if a.sd < b.sd:
@@ -172,7 +179,7 @@ def _bonett_ratio_z(a: Sample, b: Sample) -> float:
         equalizer = np.log1p(-z / b.size) - np.log1p(-z / a.size)
         return float(equalizer + ratio - z * error)
 
-    # With fewer observations in the group that varies more, `end` may touch 0 twice or never.
+    # If the group that varies more is the smaller one, `end` may have two zeros or none.
     grid = np.linspace(0, min(a.size, b.size), 1000, endpoint=False)
     below = np.flatnonzero([end(z) <= 0 for z in grid])
     if below.size == 0:

@@ -1,4 +1,4 @@
-"""Numbers and names as people print them."""
+"""Numbers, levels and lists as text."""
 
 import math
 import re
@@ -7,25 +7,25 @@ from collections.abc import Sequence
 import pandas as pd
 
 P_COLUMNS = ("p", "p_adjusted", "p_permutation")
-WORDED_COLUMNS = ("within", "group_a", "group_b", "subject", "note")  # rates within a text
-COUNT_COLUMNS = ("df", "df1", "df2")  # which need not be whole numbers
+WORDED_COLUMNS = ("within", "group_a", "group_b", "subject", "note")  # text that contains rates
+COUNT_COLUMNS = ("df", "df1", "df2")  # fractional in some tests
 
 
 def level_text(level: object) -> str:
-    """Write a factor's level as people do: 1e-5, not 1e-05 or 0.00001."""
+    """Level of a factor in short notation: 1e-5, not 1e-05 or 0.00001."""
     if isinstance(level, float):
         return short_exponents(repr(float(level)).removesuffix(".0"))
     return "" if level is None or level is pd.NA else str(level)
 
 
 def short_exponents(text: str) -> str:
-    """Write 1e-5 where a text has 1e-05, as tables and their notes do."""
+    """Shorten exponents in a text: 1e-05 becomes 1e-5."""
     exponent = r"\b(\d[\d.]*)e([+-])0*(\d+)\b"
     return re.sub(exponent, lambda found: f"{found[1]}e{found[2].strip('+')}{found[3]}", text)
 
 
 def p_text(p: float) -> str:
-    """Write `p = 0.41`, `p = 0.003`, `p < 0.001`, or `p undefined` where there is none."""
+    """Write `p = 0.41`, `p = 0.003`, `p < 0.001`, or `p undefined` for NaN."""
     if math.isnan(p):
         return "p undefined"
     digits = p_digits(p)
@@ -33,7 +33,7 @@ def p_text(p: float) -> str:
 
 
 def p_digits(p: float) -> str:
-    """Write a p value without its letter: `0.41`, `0.003`, `< 0.001`."""
+    """Write a p-value without the letter: `0.41`, `0.003`, `< 0.001`."""
     if p < 0.001:
         return "< 0.001"
     if p > 0.99:
@@ -42,7 +42,7 @@ def p_digits(p: float) -> str:
 
 
 def number_text(value: float, digits: int = 3) -> str:
-    """Write a number to so many significant digits, with an exponent only where it needs one."""
+    """Write a number with the given significant digits, and an exponent only if needed."""
     if math.isnan(value):
         return "undefined"
     if value == 0 or math.isinf(value):
@@ -64,7 +64,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def cell_text(column: str, value: object) -> str:
-    """Write an entry of a table: counts whole, p values as in papers, other numbers rounded."""
+    """Write a table entry: counts as integers, p-values as in papers, other numbers rounded."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return ""
     if not isinstance(value, float):

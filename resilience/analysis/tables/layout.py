@@ -1,9 +1,8 @@
-"""An analysis as figures and report read it: one set of names, and levels in order.
+"""The uniform view of an analysis that figures and report use: fixed names, ordered levels.
 
-A table of the user's own keeps its own factor names; here the first factor is always `model` (the
-group), the second `frate` (the level, a number of faults too), the third `perturb` (the treatment).
-A factor that the analysis does not have is a column of empty names, so that one to three factors
-read alike.
+A user's own table keeps its own factor names; in this view the group is always `model`, the level
+`frate` (or a number of faults) and the treatment `perturb`. A factor that the analysis lacks
+becomes a column of empty names, so that the same code handles one to three factors.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,51 +11,28 @@ from typing import Any
 
 import pandas as pd
 
-from resilience.analysis.spread.families import split_roles
 from resilience.analysis.tables.formatting import level_text
-from resilience.analysis.tables.model import ROLES, Analysis, Observations
+from resilience.analysis.tables.model import ROLES, Analysis, Observations, split_roles
+from resilience.results.metrics_table import ERROR_INCREASE, FACTORS, FAULT_COUNT, METRICS
 
-RESPONSE_TITLES = {
-    "top1_error": ("Top-1 error", "fraction of images"),
-    "top5_error": ("Top-5 error", "fraction of images"),
-    "error_increase": ("Increase of top-1 error over golden", "fraction of images"),
-    "mean_cross_entropy": ("Mean cross-entropy", "nats"),
-    "masked_rate": ("Masked", "fraction of images"),
-    "sdc_rate": ("Silent data corruption", "fraction of images"),
-    "due_rate": ("Detectable uncorrected errors", "fraction of images"),
-    "sdc5_rate": ("SDC-5", "fraction of images"),
-    "sdc10pct_rate": ("SDC-10 %", "fraction of images"),
-    "sdc20pct_rate": ("SDC-20 %", "fraction of images"),
-    "changed_correct": ("Correct predictions changed silently", "images"),
-}
-
-FACTOR_PLURALS = {
-    "model": "models",
-    "frate": "failure rates",
-    "faults": "numbers of faults",
-    "perturb": "perturbations",
-}
-FACTOR_TITLES = {
-    "frate": "failure rate (faults per weight)",
-    "faults": "number of faults",
-    "perturb": "perturbation",
-}
+_METRICS = {metric.name: metric for metric in (*METRICS, ERROR_INCREASE)}
+_FACTORS = {factor.name: factor for factor in FACTORS}
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The levels of an analysis in the order in which everything shows them.
+    """The levels of an analysis, in the order in which figures and report show them.
 
     Attributes
     ----------
     names
-        What the analysis calls model, frate and perturb; empty for a factor that it lacks.
+        Names of group, level and treatment in the analysis; empty for a factor that it lacks.
     models, rates, perturbs
-        Levels as texts; one empty text where the factor is lacking.
+        Levels as strings; one empty string if the factor is missing.
     trials
-        What tests use, one row per trial, levels as texts.
+        Rows that the tests use, levels as strings.
     golden_runs
-        One row per model that has one, levels as texts.
+        Golden runs, levels as strings.
     """
 
     names: tuple[str, str, str]
@@ -68,44 +44,47 @@ class Layout:
 
     @property
     def titles(self) -> tuple[str, str, str]:
-        """What people call the three factors, the rate with its unit."""
-        model, frate, perturb = (FACTOR_TITLES.get(name, name) for name in self.names)
+        """Titles of the three factors, with units."""
+        model, frate, perturb = (
+            _FACTORS[name].title if name in _FACTORS else name for name in self.names
+        )
         return model, frate, perturb
 
     @property
     def plurals(self) -> tuple[str, str, str]:
-        """What people call the levels of the three factors."""
+        """Plurals of the three factors."""
         model, frate, perturb = (
-            FACTOR_PLURALS.get(name, f"levels of {name}") for name in self.names
+            _FACTORS[name].plural if name in _FACTORS else f"levels of {name}"
+            for name in self.names
         )
         return model, frate, perturb
 
     @property
     def one_cell(self) -> bool:
-        """Whether all trials are of one cell, so that there are no means to compare."""
+        """Whether all trials belong to one cell, so that there are no means to compare."""
         return self.one_rate and len(self.models) == len(self.perturbs) == 1
 
     @property
     def one_rate(self) -> bool:
-        """Whether all trials are of one level, so that there is no spread to compare."""
+        """Whether all trials have one level, so that there is no spread to compare."""
         return len(self.rates) == 1
 
     def at(self, rate: str) -> str:
-        """Say at which level something is: `at 1e-5`, `with 10 faults`."""
-        if self.names[1] != "faults":
+        """Write `at 1e-5`, or `with 10 faults`."""
+        if self.names[1] != FAULT_COUNT.name:
             return f"at {rate}"
         return f"with {rate} fault" if rate == "1" else f"with {rate} faults"
 
     def table(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Rename a table's factor columns to model, frate and perturb, their levels as texts."""
+        """Rename factor columns to model, frate and perturb, and turn their levels into strings."""
         return _canonical(table, self.names)
 
     def observed(self, response: str) -> pd.DataFrame:
-        """Trials under faults that have this response."""
+        """Trials with a value of the response."""
         return self.trials[self.trials[response].notna()]
 
     def golden(self, response: str) -> dict[str, float]:
-        """Value of the response without faults, of each model that has one; mean over data sets."""
+        """Golden value of the response by model, averaged over datasets."""
         if response not in self.golden_runs:
             return {}
         means = self.golden_runs.groupby("model")[response].mean().dropna()
@@ -113,7 +92,7 @@ class Layout:
 
 
 def layout_of(analysis: Analysis) -> Layout:
-    """Find the levels of an analysis: models and perturbations by name, rates by size."""
+    """Layout of an analysis: models and perturbations sorted by name, rates by value."""
     factors, everything = analysis.factors, analysis.trials
     group, level, treatment = split_roles(factors)
     names = (group or "", level, treatment or "")
@@ -128,36 +107,36 @@ def layout_of(analysis: Analysis) -> Layout:
 
 
 def _comparable_golden(rows: pd.DataFrame, group: str) -> "pd.Series[bool]":
-    """Mark the golden runs that belong to one group: a model's, or the only one."""
+    """Mark golden runs that can be compared: those of each model, or the only one."""
     none = pd.Series(False, index=rows.index)
     golden = rows["kind"] == "golden" if "kind" in rows else none
     return golden if group == "model" or (not group and golden.sum() == 1) else none
 
 
 def cells_of(descriptives: pd.DataFrame) -> pd.DataFrame:
-    """Select the full cells, which are those by model and rate where there is no third factor."""
+    """Rows of the full cells; without a third factor these are the rows by model and rate."""
     cells = descriptives[descriptives["grouping"] == "cell"]
     return descriptives[descriptives["grouping"] == "model_frate"] if cells.empty else cells
 
 
 def rows_of(table: pd.DataFrame) -> Iterator[Any]:
-    """Go through a table's rows, each with its columns as attributes."""
+    """Rows of a table, with columns as attributes."""
     return iter(table.itertuples(index=False))
 
 
 def title_of(response: str) -> str:
-    """Name a response at the beginning of a sentence."""
-    return RESPONSE_TITLES.get(response, (response, ""))[0]
+    """Title of a response, as at the beginning of a sentence."""
+    return _METRICS[response].title if response in _METRICS else response
 
 
 def label_of(response: str) -> str:
-    """Label an axis with the response and its unit."""
-    name, unit = RESPONSE_TITLES.get(response, (response, "unit of the table"))
-    return f"{name} ({unit})"
+    """Axis label of a response, with its unit."""
+    unit = _METRICS[response].unit if response in _METRICS else "unit of the table"
+    return f"{title_of(response)} ({unit})"
 
 
 def counts_text(counts: Sequence[int]) -> str:
-    """Say `n = 10`, or `n = 8 to 10` where the counts differ."""
+    """Write `n = 10`, or `n = 8 to 10` if the counts differ."""
     low, high = min(counts, default=0), max(counts, default=0)
     return f"n = {low}" if low == high else f"n = {low} to {high}"
 

@@ -1,50 +1,61 @@
-"""What is analysed and what comes out: observations, and the tables of an analysis."""
+"""The data model of an analysis: observations go in, tables come out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import pandas as pd
 
-ROLES = ("model", "frate", "perturb")
-"""The columns of a campaign that play group, level and treatment."""
+from resilience.results.metrics_table import (
+    ERROR_INCREASE,
+    FAILURE_RATE,
+    FAULT_COUNT,
+    MODEL,
+    PERTURBATION,
+)
+from resilience.system.errors import UserError
 
-COUNTED_ROLES = ("model", "faults", "perturb")
-"""Those of a campaign whose trials have an exact number of faults instead of a rate."""
+ROLES = (MODEL.name, FAILURE_RATE.name, PERTURBATION.name)
+"""Columns of a campaign that serve as group, level and treatment."""
 
-RESPONSES = ("top1_error", "error_increase")
-"""The paper's response, and the one that speaks of resilience."""
+COUNTED_ROLES = (MODEL.name, FAULT_COUNT.name, PERTURBATION.name)
+"""The same for a campaign whose trials have an exact number of faults instead of a rate."""
+
+RESPONSES = ("top1_error", ERROR_INCREASE.name)
+"""Responses analysed by default: the publication's, and the one that measures resilience."""
 
 PROBLEM_COLUMNS = ("path", "kind", "reason")
 """`kind` is damaged, failed, missing, duplicate or mixed."""
 
 OPTIONAL = ("vulnerability_layers", "vulnerability_bits", "vulnerability_layers_bits")
-"""Tables that an analysis only has where layers or bits can be compared."""
+"""Tables that an analysis has only if there are layers or bits to compare."""
 
 
-class UnfitObservationsError(ValueError):
-    """Observations that can't be analysed together, or lack what was asked for."""
+class UnfitObservationsError(UserError):
+    """Observations cannot be analysed together, or lack a column that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """A tidy table, one row per observation, and which columns say what.
+    """A tidy table, one row per observation, and the roles of its columns.
 
     Attributes
     ----------
     trials
-        All rows. A campaign's have the columns of `trials.csv`; `kind` is `trial` or `golden`.
+        All rows. Those of a campaign have the columns of `trials.csv`, where `kind` is `trial` or
+        `golden`.
     factors
-        One to three columns. Three play group, level and treatment (a campaign's `model`,
-        `frate` and `perturb`); two play group and level; one plays level.
+        One to three columns. Three are group, level and treatment (`model`, `frate` and `perturb`
+        in a campaign); two are group and level; one is the level.
     responses
-        Columns to analyse unless told otherwise.
+        Columns to analyse by default.
     problems
-        Columns `path,kind,reason`: what is damaged, failed, missing, a duplicate, or mixed.
+        Columns `path,kind,reason`: damaged, failed, missing, duplicate and mixed trials.
     provenance
         Where the observations come from.
     draws
-        Every draw of faults, as `resilience.analysis.read.draws` has them; empty where none is known.
+        One row per draw of faults, with the columns of `resilience.analysis.read.draws`; empty if
+        no draws are known.
     """
 
     trials: pd.DataFrame
@@ -56,47 +67,48 @@ class Observations:
 
     @property
     def analysed(self) -> pd.DataFrame:
-        """The rows that tests use: every factor known, no golden run, no rate of 0; sorted."""
+        """Rows that the tests use, sorted: every factor known, no golden run, no rate of 0."""
         rows = self.trials
         if "kind" in rows:
             rows = rows[rows["kind"] != "golden"]
         rows = rows.dropna(subset=list(self.factors))
-        for level in ("frate", "faults"):
+        for level in (FAILURE_RATE.name, FAULT_COUNT.name):
             if level in self.factors:
                 rows = rows[rows[level] != 0]
-        # Whole numbers that could be absent, and are not.
+        # Nullable integers slow numpy down, and after dropping rows none is missing.
         whole = {name: "int64" for name in self.factors if rows[name].dtype == "Int64"}
-        order = [*self.factors, *self.responses]  # so that the order of rows changes no figure
+        order = [*self.factors, *self.responses]  # results must not depend on the order of rows
         return rows.astype(whole).sort_values(order, kind="stable").reset_index(drop=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The tables of one analysis, tidy; NaN where a figure doesn't exist, and `note` says why.
+    """The tidy tables of one analysis; a value that does not exist is NaN, and `note` says why.
 
-    Every table about groups has the columns `factors` names (a campaign's: model, frate,
-    perturb). An entry is empty ("") where a table pools over that factor; with fewer than three
-    factors the absent roles have no column. `decision` is `rejected`, `not rejected` or empty.
+    Every table about groups has one column per factor. An entry is empty ("") where the table
+    pools over that factor. `decision` is `rejected`, `not rejected` or empty.
 
     Attributes
     ----------
     trials
-        Every row that was read, golden runs too.
+        Every row that was read, including golden runs.
     vulnerability_layers, vulnerability_bits, vulnerability_layers_bits
-        How often a draw of faults in a layer, or in a bit, is critical; see
-        `resilience.analysis.risk.vulnerability`. Empty where there are no two to compare.
+        How often a draw of faults in each layer or bit is critical; see
+        `resilience.analysis.risk.vulnerability`. Empty unless there are two to compare.
     descriptives
-        By `grouping`: `model_frate` (by group and level), and `cell` if there is a third factor.
+        Per `grouping`: `model_frate` (group and level), and `cell` if there is a third factor.
     anova, anova_oneway, posthoc
-        Means: the factorial model, one-way tests, pairs of groups, and cells against golden.
+        Comparisons of means: the factorial model, one-way tests, pairs of groups, and cells
+        against golden.
     variances, sd_intervals
-        Spread, by `grouping`: `centred`, and if there is a third factor `per_perturb`, `pooled`.
+        Comparisons of spread, per `grouping`: `centred`, and `per_perturb` and `pooled` if there
+        is a third factor.
     assumptions
-        Normality of residuals, ratio of standard deviations, and power.
+        Normality of residuals, ratios of standard deviations, and power.
     problems
-        What is damaged, failed, missing, a duplicate, or mixed.
+        Damaged, failed, missing, duplicate and mixed trials.
     responses, factors, alpha, seed, critical
-        What was analysed, and how.
+        What was analysed, and with which settings.
     provenance
         Where the observations come from.
     """
@@ -122,7 +134,14 @@ class Analysis:
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """The tables by name, in the order of reading; an optional one only if it has rows."""
+        """The tables by name, in reading order; the optional ones only if they have rows."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         tables = {name: v for name, v in values.items() if isinstance(v, pd.DataFrame)}
         return {name: v for name, v in tables.items() if name not in OPTIONAL or len(v)}
+
+
+def split_roles(factors: Sequence[str]) -> tuple[str | None, str, str | None]:
+    """Columns that serve as group, level and treatment, given one to three factors."""
+    if len(factors) == 1:
+        return None, factors[0], None
+    return factors[0], factors[1], factors[2] if len(factors) == 3 else None

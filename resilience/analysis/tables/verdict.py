@@ -1,4 +1,4 @@
-"""The decision that a p-value leads to, in words."""
+"""The decision of a test."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ NOT_REJECTED = "not rejected"
 
 
 def decision(p: float, alpha: float) -> str:
-    """Whether the null hypothesis is rejected at `alpha`; empty without a p."""
+    """Whether the null hypothesis is rejected at level `alpha`; empty if p is NaN."""
     if np.isnan(p):
         return ""
     return REJECTED if p <= alpha else NOT_REJECTED

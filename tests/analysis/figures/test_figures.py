@@ -17,9 +17,7 @@ from resilience.analysis.figures.draw import NAMES, draw_figures, drawings
 from resilience.analysis.figures.means import cell_map, interaction, mean_by_rate
 from resilience.analysis.figures.residuals import residuals
 from resilience.analysis.figures.spread import box_plots, standard_deviations
-from resilience.analysis.tables.formatting import p_text
-from resilience.analysis.tables.layout import Layout, layout_of
-from resilience.analysis.tables.model import ROLES, Analysis, Observations
+from resilience.analysis.tables import ROLES, Analysis, Layout, Observations, layout_of, p_text
 
 GOLDEN = {"alpha": 0.1, "beta": 0.2}
 RATES = (1e-5, 3e-5)

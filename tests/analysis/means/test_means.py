@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from resilience.analysis.means.oneway import anova_oneway
-from resilience.analysis.means.posthoc import posthoc
-from resilience.analysis.read.table import read_csv
-from resilience.analysis.tables.model import Observations
+from resilience.analysis.means import anova_oneway, posthoc
+from resilience.analysis.read import read_csv
+from resilience.analysis.tables import Observations
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -5,16 +5,15 @@ from itertools import product
 import pandas as pd
 import pytest
 
-from resilience.analysis.power.assumptions import assumptions
-from resilience.analysis.power.foresight import Wish, foresee_effects, foresee_spread
-from resilience.analysis.power.power import (
+from resilience.analysis.power import Wish, assumptions, foresee_effects, foresee_spread
+from resilience.analysis.power.detectable import (
     brown_forsythe_power,
     detectable_f,
     f_power,
     replicas_for_f,
     replicas_for_sd_ratio,
 )
-from resilience.analysis.tables.model import Observations
+from resilience.analysis.tables import Observations
 
 ROLES = ("model", "frate", "perturb")
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from resilience.analysis import analyse
-from resilience.analysis.read.table import RESERVED, read_campaigns, read_csv, select
-from resilience.analysis.report.findings import find
-from resilience.analysis.tables.layout import layout_of
-from resilience.analysis.tables.model import Observations, UnfitObservationsError
+from resilience.analysis.read import read_campaigns, read_csv, select
+from resilience.analysis.read.selection import RESERVED
+from resilience.analysis.report import find
+from resilience.analysis.tables import Observations, UnfitObservationsError, layout_of
 from resilience.results.record import write_result
 from tests.analysis import synthetic
 
@@ -228,7 +228,8 @@ def test_trials_without_a_rate_are_in_no_test_of_those_with_one(tmp_path: Path) 
     observations = read_campaigns([synthetic.save(tmp_path / "c", results)])
     assert observations.factors == ("model", "frate", "perturb")
     analysis = analyse(observations)
-    reason = "2 trials with an exact number of faults are in no test: the others have a rate"
+    which = "2 trials with an exact number of faults"
+    reason = f"{which} are excluded from the tests, because the others have a rate"
     assert analysis.problems.to_numpy().tolist() == [["", "mixed", reason]]
     assert len(observations.analysed) == 4
     assert analysis.trials["faults"].dropna().tolist() == [3, 3]
@@ -291,8 +292,8 @@ def test_a_csv_of_the_users_own(tmp_path: Path) -> None:
     assert observations.responses == ("loss",)
     assert len(observations.analysed) == 3
     assert observations.problems["reason"].tolist() == [
-        "1 rows lack a value of a factor (machine, speed)",
-        "1 rows lack a value of the response loss",
+        "1 row without a value of a factor (machine, speed)",
+        "1 row without a value of the response loss",
     ]
 
 
@@ -300,8 +301,8 @@ def test_a_csv_of_the_users_own(tmp_path: Path) -> None:
     ("response", "factors", "said"),
     [
         ("speed", None, "no column 'speed'"),
-        ("model", None, "both response and factor"),
-        ("dataset", None, "isn't numeric"),
+        ("model", None, "cannot be both response and factor"),
+        ("dataset", None, "is not numeric"),
         (None, ["model", "colour"], "no column 'colour'"),
         (None, [], "one to three"),
         (None, ["model", "model"], "one to three"),
@@ -326,7 +327,7 @@ def test_a_factor_named_as_a_column_of_the_tables_is_refused(tmp_path: Path) -> 
         path.write_text(f"{name},loss\na,0.5\nb,0.6\n")
         with pytest.raises(UnfitObservationsError) as caught:
             read_csv(path, "loss", [name])
-        expected = f"the column '{name}' has a name that the analysis needs: rename it"
+        expected = f"the column '{name}' has a name that the analysis reserves; rename it"
         assert str(caught.value) == expected
     path.write_text("machine,frate\na,0.5\nb,0.6\n")
     with pytest.raises(UnfitObservationsError, match="'frate' has a name"):
@@ -363,7 +364,7 @@ def test_any_other_name_of_a_factor_will_do(tmp_path: Path, factors: tuple[str, 
 def test_what_is_no_csv_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "own.csv"
     path.write_bytes(content)
-    with pytest.raises(UnfitObservationsError, match=r"own\.csv can't be read"):
+    with pytest.raises(UnfitObservationsError, match=r"own\.csv cannot be read"):
         read_csv(path, "x", ["y"])
 
 

@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 from scipy import stats
 
 from resilience.analysis import analyse
-from resilience.analysis.figures.appearance import Plate
+from resilience.analysis.figures import Plate
 from resilience.analysis.figures.draw import NAMES, draw_figures
-from resilience.analysis.report.assemble import compose, write_report
-from resilience.analysis.report.document import Bullets, Document, Grid, Section
-from resilience.analysis.report.findings import find, what_was_analysed
+from resilience.analysis.report import compose, find, to_markdown, what_was_analysed, write_report
+from resilience.analysis.report.document import Bullets, Document, Finding, Grid, Section
 from resilience.analysis.report.html import LONGEST_TABLE, to_html
-from resilience.analysis.report.markdown import to_markdown
-from resilience.analysis.tables.formatting import (
+from resilience.analysis.tables import (
+    Analysis,
+    Observations,
     cell_text,
     counted,
     level_text,
@@ -28,7 +29,6 @@ from resilience.analysis.tables.formatting import (
     p_text,
     short_exponents,
 )
-from resilience.analysis.tables.model import Analysis, Observations
 
 NO_PROBLEMS = pd.DataFrame(columns=["path", "kind", "reason"], dtype=object)
 
@@ -107,7 +107,7 @@ def test_sentences_on_spread_lead_with_brown_forsythe() -> None:
         "wild: equal variances over the levels of dose are rejected, "
         f"Brown-Forsythe {p_text(brown_forsythe)}."
     )
-    assert f"Bartlett's test: {p_text(bartlett)}; the normal errors that it needs" in wider.detail
+    assert f"Bartlett's test: {p_text(bartlett)}; the normality that it assumes" in wider.detail
     assert "Shapiro-Wilk" in wider.detail
 
 
@@ -123,8 +123,8 @@ def test_sentences_name_every_stratum_and_put_the_pooled_reading_last(analysis: 
             assert p_text(own["per_perturb", perturb]) in finding.claim
         assert f"pooled after centring ({p_text(own['centred', ''])})" in finding.claim
     assert len(models) == 3
-    assert "pooled as they are" in pooled.claim
-    assert "one reading of the publication" in pooled.detail
+    assert "pooled without centring" in pooled.claim
+    assert "one interpretation of the publication" in pooled.detail
 
 
 def test_a_degenerate_group_is_called_so() -> None:
@@ -145,8 +145,8 @@ def test_disagreement_between_tests_is_told(analysis: Analysis) -> None:
     anova.loc[anova["p"].notna(), ["p", "p_permutation"]] = 0.001
     agreeing = [f.claim for f in find(replace(analysis, anova=anova)).agreement]
     assert agreeing == [
-        f"{name}: F and permutation, and the repeat on the logit, decide alike on every effect."
-        for name in ("Top-1 error", "Increase of top-1 error over golden")
+        f"{name}: F, permutation and F on the logit agree on every effect."
+        for name in ("Top-1 error", "Increase in top-1 error over golden")
     ]
     anova.loc[
         (anova["response"] == "top1_error") & (anova["effect"] == "model:frate"), "p_permutation"
@@ -177,7 +177,7 @@ def test_the_report_says_how_far_it_reaches_and_what_is_missing(analysis: Analys
     )
     document = compose(replace(analysis, problems=problems), ())
     text = to_html(document)
-    assert "speak of fault draws on these weights and these images" in text
+    assert "refer to random faults in these weights, evaluated on these images" in text
     assert "1 missing and 1 failed" in text
     assert "out of memory" in text
     assert "What the publication leaves open" in text
@@ -192,16 +192,25 @@ def test_a_table_of_one_s_own_has_no_section_on_the_publication() -> None:
 
 
 def test_names_are_texts_and_never_markup(tmp_path: Path) -> None:
-    evil = "<script>alert(1)</script>|$title"
+    evil = "<script>alert(1)</script>|{{ 7 * 7 }}\" onload='x'"
+    image = tmp_path / "image.svg"
+    image.write_text("<svg/>")
+    plate = Plate("p", evil, evil, image, image.with_suffix(".png"))
     rows = pd.DataFrame({"a|b": [evil, "x"], "p": [0.5, np.nan]})
     document = Document(
         evil,
         evil,
-        (Section("s", evil, (Grid("g", evil, rows), evil, Bullets(evil, ()))),),
+        (
+            Section(
+                "s", evil, (Grid("g", evil, rows), evil, Bullets(evil, (Finding(evil),)), plate)
+            ),
+        ),
     )
     page = to_html(document)
     assert "<script>alert" not in page
-    assert page.count(html.escape(evil)) >= 6
+    assert "49" not in page
+    assert '" onload' not in page
+    assert page.count(str(escape(evil))) == 15
     text = to_markdown(document, tmp_path)
     assert "<script>" not in text.replace("\\<", "")
     rows_of_table = [line for line in text.splitlines() if line.startswith("|")]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from resilience.analysis.risk.proportions import bootstrap_interval, wilson_interval
+from resilience.analysis.risk import bootstrap_interval, wilson_interval
 
 
 @pytest.mark.parametrize(

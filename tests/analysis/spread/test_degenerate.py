@@ -9,8 +9,8 @@ import pytest
 
 from resilience.analysis import analyse, write_tables
 from resilience.analysis.means import permutation
-from resilience.analysis.read.table import read_campaigns, read_csv, select
-from resilience.analysis.tables.model import Analysis, Observations, UnfitObservationsError
+from resilience.analysis.read import read_campaigns, read_csv, select
+from resilience.analysis.tables import Analysis, Observations, UnfitObservationsError
 from resilience.results.record import Result
 from tests.analysis import synthetic
 
@@ -118,7 +118,7 @@ def test_an_empty_cell(analysed: Callable[[list[Result]], Analysis]) -> None:
     assert_empty_exactly_with_a_note(analysis)
     interaction = analysis.anova.query("effect == 'model:frate:perturb'").iloc[0]
     assert interaction["df"] == 3
-    assert interaction["note"] == "1 empty cells: 3 of 4 degrees of freedom"
+    assert interaction["note"] == "1 empty cell: 3 of 4 degrees of freedom"
     here = analysis.variances.query("model == 'vgg19' and perturb == 'zero'")
     assert set(here["note"]) == {"no observations at frate=3e-05"}
     assert here["p"].notna().all()

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from resilience.analysis.means.ranges import range_isf, range_sf
+from resilience.analysis.means import range_isf, range_sf
 from resilience.analysis.spread.samples import (
     Sample,
     banga_fox,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from resilience.analysis.power.sample_size import corrected_size, sample_size
+from resilience.analysis.power.statistical_injection import corrected_size, sample_size
 
 LEVEUGLE_FAULTS = 4_063_170
 

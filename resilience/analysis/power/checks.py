@@ -1,4 +1,4 @@
-"""What the tests assume, and what they could have seen."""
+"""Checks of the assumptions of the tests, and of their power."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from resilience.analysis.power.detectable import POWER, detectable_f, detectable_sd_ratio
 from resilience.analysis.power.foresight import effects, group_sizes
-from resilience.analysis.power.power import POWER, detectable_f, detectable_sd_ratio
-from resilience.analysis.spread.families import cell_residuals, split_roles
-from resilience.analysis.tables.tabular import named, tabulate
+from resilience.analysis.spread import cell_residuals
+from resilience.analysis.tables import named, split_roles, tabulate
 
 COLUMNS = ("response", "check", "subject", "statistic", "p", "value", "note")
 SHAPIRO_LIMIT = 5_000
-"""Royston's p-value of W holds up to so many observations."""
+"""Largest number of observations for which Royston's p-value of W is valid."""
 
 Line = dict[str, object]
 
@@ -21,14 +21,18 @@ Line = dict[str, object]
 def assumptions(
     rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str], alpha: float, seed: int
 ) -> pd.DataFrame:
-    """Check normality, equal standard deviations and power, for each response.
+    """Normality, equality of standard deviations, and power, for each response.
 
-    `shapiro_residuals`: Shapiro-Wilk on observations less their cell's mean, of all and of each
-    group. `sd_ratio`: the largest standard deviation of a cell over the smallest, among all cells
-    and those of each group. `detectable_f`: per effect the smallest Cohen's f that is detected
-    with 80 %. `detectable_sd_ratio`: the smallest ratio of one level's standard deviation to the
-    others' that Brown-Forsythe detects with 80 % (normal observations, seeded simulation), within
-    one cell per level and with treatments centred and pooled.
+    shapiro_residuals
+        Shapiro-Wilk test of observations minus their cell's mean, overall and per group.
+    sd_ratio
+        Largest over smallest standard deviation of a cell, overall and per group.
+    detectable_f
+        Smallest Cohen's f of each effect that is detected with a power of 80 %.
+    detectable_sd_ratio
+        Smallest ratio of one level's standard deviation to the others' that Brown-Forsythe detects
+        with a power of 80 % (seeded simulation of normal observations), for one cell per level and
+        for treatments pooled after centring.
     """
     lines: list[Line] = []
     for response in responses:
@@ -62,7 +66,7 @@ def _shapiro(values: NDArray[np.float64]) -> Line:
     if np.ptp(values) == 0:
         return {"note": "all residuals equal"}
     if len(values) > SHAPIRO_LIMIT:
-        return {"note": f"more than {SHAPIRO_LIMIT} observations: p would not hold"}
+        return {"note": f"more than {SHAPIRO_LIMIT} observations: the p-value would not be valid"}
     result = shapiro(values)
     return {"statistic": float(result.statistic), "p": float(result.pvalue)}
 

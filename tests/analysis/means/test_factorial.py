@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resilience.analysis.means import permutation
-from resilience.analysis.means.anova import anova
-from resilience.analysis.read.table import read_csv, select
-from resilience.analysis.tables.model import Observations
+from resilience.analysis.means import anova, permutation
+from resilience.analysis.read import read_csv, select
+from resilience.analysis.tables import Observations
 
 DATA = Path(__file__).parents[1] / "data"
 NIST = files("scipy") / "stats" / "tests" / "data" / "nist_anova"

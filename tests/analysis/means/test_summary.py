@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from resilience.analysis.means.descriptives import describe, descriptives
-from resilience.analysis.tables.model import Observations
+from resilience.analysis.means.summary import describe, descriptives
+from resilience.analysis.tables import Observations
 
 VALUES = np.array([1.0, 2, 4, 4, 5, 6, 7, 9, 12, 30])
 

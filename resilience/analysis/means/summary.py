@@ -1,4 +1,4 @@
-"""Descriptive statistics, by group and level and by full cell."""
+"""Descriptive statistics by group and level, and by full cell."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from resilience.analysis.spread.families import split_roles
+from resilience.analysis.tables import split_roles
 
 QUARTILE_METHOD: Final = "weibull"
 FENCE = 1.5
@@ -17,17 +17,17 @@ COLUMNS = (
     *("n", "mean", "sd", "se", "ci_low", "ci_high", "min", "q1", "median", "q3", "max", "iqr"),
     *("skewness", "kurtosis", "outliers", "quartile_method", "note"),
 )
-"""Those of the factors stand after `grouping`."""
+"""The factors' columns come after `grouping`."""
 
 
 def descriptives(
     rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str], alpha: float
 ) -> pd.DataFrame:
-    """Statistics of each response in each group and level, and in each full cell.
+    """Statistics of each response by group and level, and by full cell; one row per cell.
 
-    `ci_low` and `ci_high` bound the mean's t interval of level 1 - alpha; quartiles are those of
-    Minitab (R's type 6); skewness and excess kurtosis are adjusted for bias; `outliers` counts
-    values more than 1.5 IQR outside the quartiles. Cells without observations are listed.
+    `ci_low` and `ci_high` bound the t interval of the mean of level 1 - alpha; quartiles are
+    Minitab's (R's type 6); skewness and excess kurtosis are corrected for bias; `outliers` counts
+    values more than 1.5 IQR outside the quartiles. Empty cells are included.
     """
     group, level, treatment = split_roles(factors)
     groupings = [("model_frate", [name for name in (group, level) if name])]
@@ -49,7 +49,7 @@ def descriptives(
 
 
 def describe(values: NDArray[np.float64], alpha: float) -> dict[str, Any]:
-    """Statistics of observations, shape (n,); what needs more of them is absent."""
+    """Statistics of observations, shape (n,); those that need more observations are left out."""
     n = len(values)
     if n == 0:
         return {"n": 0, "quartile_method": QUARTILE_METHOD, "note": "no observations"}
@@ -73,29 +73,18 @@ def describe(values: NDArray[np.float64], alpha: float) -> dict[str, Any]:
     if values.min() == values.max():
         constant = dict.fromkeys(("sd", "se"), 0.0)
         return line | constant | {"mean": values[0], "note": "all observations equal"}
-    from scipy.stats import t as t_distribution
+    from scipy import stats
 
     sd = float(values.std(ddof=1))
     se = sd / float(np.sqrt(n))
-    margin = float(t_distribution.isf(alpha / 2, n - 1)) * se
-    skewness, kurtosis = _shape(values)
+    low, high = stats.t.interval(1 - alpha, n - 1, loc=values.mean(), scale=se)
+    # Centred, because scipy refuses moments of values that differ little from their mean.
+    deviations = values - values.mean()
     return line | {
         "sd": sd,
         "se": se,
-        "ci_low": values.mean() - margin,
-        "ci_high": values.mean() + margin,
-        "skewness": skewness,
-        "kurtosis": kurtosis,
+        "ci_low": float(low),
+        "ci_high": float(high),
+        "skewness": float(stats.skew(deviations, bias=False)) if n >= 3 else np.nan,
+        "kurtosis": float(stats.kurtosis(deviations, bias=False)) if n >= 4 else np.nan,
     }
-
-
-def _shape(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Skewness (from 3 values) and excess kurtosis (from 4), adjusted for bias."""
-    n, deviations = len(values), values - values.mean()
-    m2, m3, m4 = (float((deviations**power).mean()) for power in (2, 3, 4))
-    skewness = kurtosis = np.nan
-    if n >= 3:
-        skewness = float(np.sqrt(n * (n - 1)) / (n - 2)) * m3 / m2**1.5
-    if n >= 4:
-        kurtosis = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (m4 / m2**2 - 3) + 6)
-    return skewness, kurtosis

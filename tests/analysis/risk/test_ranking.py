@@ -7,17 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resilience.analysis import analyse, write_tables
-from resilience.analysis.figures.draw import draw_figures
+from resilience.analysis import analyse, analyse_campaign, write_tables
+from resilience.analysis.figures import draw_figures
+from resilience.analysis.read import read_campaigns
 from resilience.analysis.read.draws import draws_table, layer_order, natural
-from resilience.analysis.read.table import read_campaigns
-from resilience.analysis.report.assemble import compose, write_report
-from resilience.analysis.report.findings import find
-from resilience.analysis.risk.bits import FIELDS, field_of
-from resilience.analysis.risk.proportions import wilson_interval
-from resilience.analysis.risk.vulnerability import vulnerability
-from resilience.analysis.tables.model import OPTIONAL, Analysis
-from resilience.analyze import analyse_campaign, main
+from resilience.analysis.report import compose, find, write_report
+from resilience.analysis.risk import vulnerability, wilson_interval
+from resilience.analysis.tables import OPTIONAL, Analysis
+from resilience.analyze import main
+from resilience.number_formats import FORMATS
 from resilience.results.record import Result
 from tests.analysis import synthetic
 
@@ -90,19 +88,22 @@ def test_bits_have_the_fields_of_their_format() -> None:
     assert found["field"].tolist() == ["mantissa", "mantissa", "exponent", "exponent", "sign"]
     found = table_of([("a", bit, 1) for bit in (6, 7)], ("bit",), number_format="int8")
     assert found["field"].tolist() == ["", "sign"]
+    found = table_of([("a", bit, 1) for bit in (6, 7)], ("bit",), number_format="posit8")
+    assert found["field"].tolist() == ["", ""]
 
 
 @pytest.mark.parametrize("name", ["float32", "float16", "bfloat16"])
 def test_fields_are_those_of_numpy_and_the_names_of_the_bits_are_complete(name: str) -> None:
     known = {"float32": (8, 23), "float16": (5, 10), "bfloat16": (8, 7)}[name]
-    assert (len(FIELDS[name]["exponent"]), len(FIELDS[name]["mantissa"])) == known
+    fields, field_of = FORMATS[name].fields, FORMATS[name].field_of
+    assert (len(fields["exponent"]), len(fields["mantissa"])) == known
     if name != "bfloat16":  # which numpy lacks
         info = np.finfo(name)
         assert (info.iexp, info.nmant) == known
     width = 1 + sum(known)
-    assert [field_of(name, bit) for bit in range(width)].count("sign") == 1
-    assert field_of(name, width - 1) == "sign"
-    assert field_of(name, width) == ""
+    assert [field_of(bit) for bit in range(width)].count("sign") == 1
+    assert field_of(width - 1) == "sign"
+    assert field_of(width) == ""
 
 
 def test_both_together_are_every_cell_that_was_drawn() -> None:
@@ -133,7 +134,7 @@ def test_what_is_not_known_is_not_counted() -> None:
     found = vulnerability(draws_table(rows, {}), ("layer",), 1, 0.05, 0)
     assert found["critical"].isna().all()
     assert found[["critical_share", "critical_low"]].isna().all(axis=None)
-    assert found["note"].str.startswith("changed_correct is not known of every draw").all()
+    assert found["note"].str.startswith("changed_correct is not known for every draw").all()
     assert found["rank"].tolist() == [2, 1]
 
 
@@ -212,7 +213,7 @@ def test_sentences_name_the_first_with_its_interval(tmp_path: Path) -> None:
     assert "bit of 2 is 30 (exponent)" in bit.claim
     assert "exponent 2 of 4" in field.claim
     assert "mantissa 0 of 300" in field.claim
-    assert "at least 9 images that were classified correctly" in terms.claim
+    assert "at least 9 correctly classified images silently change their class" in terms.claim
     assert "A draw is one fault. Of 304 draws, 304 have a known layer" in terms.detail
 
 
@@ -253,7 +254,7 @@ def test_a_single_trial_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main([str(campaign), "--critical", "2"]) == 0
     output = capsys.readouterr().out
     assert output.startswith("- vgg19: the most vulnerable layer")
-    assert "at least 2 images" in output
+    assert "at least 2 correctly classified images" in output
     for refused in ("0", "x"):
         with pytest.raises(SystemExit, match="2"):
             main([str(campaign), "--critical", refused])
@@ -269,7 +270,7 @@ def test_several_cells_are_tested_after_the_layers(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert {"cell_means", "residuals"} <= set(names)
     said = [finding.claim for finding in find(analysis).means]
-    assert "All trials are with 1 fault: no variances to compare." in said
+    assert "All trials were run with 1 fault, so there are no variances to compare." in said
 
 
 def test_tables_and_figures_of_an_earlier_analysis_go(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Analysis of variance: the full factorial model, by F and by permutation."""
+"""Analysis of variance of the full factorial model, by F test and by permutation."""
 
 from collections.abc import Sequence
 
@@ -8,31 +8,29 @@ from numpy.typing import NDArray
 
 from resilience.analysis.means.design import Design, Effect, design_of, effect_basis
 from resilience.analysis.means.permutation import permutation_p
-from resilience.analysis.tables.tabular import by_response, tabulate
+from resilience.analysis.tables import by_response, counted, tabulate
+from resilience.results.metrics_table import FRACTION, METRICS
 
 COLUMNS = (
     *("response", "effect", "df", "sum_sq", "mean_sq", "F", "p"),
     *("eta_sq_partial", "omega_sq_partial", "p_permutation", "type", "note"),
 )
-FRACTIONS = (
-    *("top1_error", "top5_error", "masked_rate", "sdc_rate", "due_rate"),
-    *("sdc5_rate", "sdc10pct_rate", "sdc20pct_rate"),
-)
-"""Responses that count images, so that a logit of them exists."""
+FRACTIONS = frozenset(metric.name for metric in METRICS if metric.unit == FRACTION)
+"""Responses that are counts of images over their number, so that they have a logit."""
 COMPARED = (("top1_error", "images"), ("golden_top1_error", "golden_images"))
-"""What the logit of `error_increase` is made from."""
+"""The two fractions whose logits are subtracted for `error_increase`."""
 
 
 def anova(
     rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str], seed: int
 ) -> pd.DataFrame:
-    """Analysis of variance of each response, with all interactions.
+    """Analysis of variance of each response, with all interactions; one row per effect.
 
-    Type II sums of squares (each effect adjusted for all that don't contain it), from centred
-    responses. `omega_sq_partial` is (SS - df MSE) / (SS + (N - df) MSE) and may be negative.
-    `p_permutation` permutes residuals. A response that counts images is followed by its empirical
-    logit, ln((x + 1/2) / (n - x + 1/2)) for x of n images; `error_increase` by the difference of
-    corrupted and golden logit. Effects end with `residual` and `total`.
+    Sums of squares are of type II (each effect adjusted for all effects that do not contain it).
+    `omega_sq_partial` is (SS - df MSE) / (SS + (N - df) MSE) and may be negative. `p_permutation`
+    permutes residuals. A response that is a fraction of images is analysed again as its empirical
+    logit, ln((x + 1/2) / (n - x + 1/2)) for x of n images, and `error_increase` as the difference
+    between corrupted and golden logit. The last two effects are `residual` and `total`.
     """
     rows = rows.assign(**logits(rows, responses))
     names = [n for r in responses for n in (r, f"{r}_logit") if n in rows]
@@ -44,7 +42,7 @@ def anova(
 
 
 def logits(rows: pd.DataFrame, responses: Sequence[str]) -> dict[str, pd.Series]:
-    """Empirical logits of those responses that count images, by the name of their column."""
+    """Empirical logits of the responses that are fractions of images, by column name."""
     columns = {}
     for name in responses:
         if name in FRACTIONS and _counts(rows, name, "images"):
@@ -56,7 +54,7 @@ def logits(rows: pd.DataFrame, responses: Sequence[str]) -> dict[str, pd.Series]
 
 
 def _counts(rows: pd.DataFrame, fraction: str, images: str) -> bool:
-    """Whether a column holds fractions of a column of counts."""
+    """Whether one column holds fractions of the counts in another."""
     if fraction not in rows or images not in rows:
         return False
     present = rows[[fraction, images]].astype(float).dropna(subset=[fraction])
@@ -71,7 +69,7 @@ def _logit(fraction: pd.Series, images: pd.Series) -> pd.Series:
 
 
 def centre(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values less their mean, which keeps the digits of values that are large and close."""
+    """Values minus their mean, without losing the digits of large values that differ little."""
     shifted = values - values[0]
     centred: NDArray[np.float64] = shifted - shifted.mean()
     return centred
@@ -80,7 +78,7 @@ def centre(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _block(
     rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str], seed: int
 ) -> list[pd.DataFrame]:
-    """Tables of responses that have values in the same rows."""
+    """Tables of responses that have values in the same rows, so that they share a design."""
     rows = rows.dropna(subset=list(responses))
     if rows.empty:
         note = "no observations"
@@ -160,10 +158,10 @@ def _note(design: Design, effect: Effect, df: int) -> str:
     if any(design.sizes[factor] == 1 for factor in effect):
         return "one level only: no effect to estimate"
     if not df:
-        return f"{design.empty} empty cells leave nothing to estimate"
+        return f"{counted(design.empty, 'empty cell')}: no degrees of freedom left"
     full = int(np.prod([design.sizes[factor] - 1 for factor in effect]))
     if df < full:
-        return f"{design.empty} empty cells: {df} of {full} degrees of freedom"
+        return f"{counted(design.empty, 'empty cell')}: {df} of {full} degrees of freedom"
     return ""
 
 

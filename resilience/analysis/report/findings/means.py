@@ -1,41 +1,49 @@
-"""Sentences on means: how errors grow, which effects there are, and where tests disagree."""
+"""Findings on means: growth with the rate, effects, and disagreement between tests."""
 
 import math
 from collections.abc import Iterator
 
 from resilience.analysis.report.document import Finding
-from resilience.analysis.tables.formatting import listing, number_text, p_text, short_exponents
-from resilience.analysis.tables.layout import Layout, rows_of, title_of
-from resilience.analysis.tables.model import Analysis
+from resilience.analysis.tables import (
+    Analysis,
+    Layout,
+    listing,
+    number_text,
+    p_text,
+    rows_of,
+    short_exponents,
+    title_of,
+)
 
-MANY = 8  # models; of more, only the extremes are told
+MANY = 8  # models; of more, only the extremes are reported
 LOGIT = "_logit"
 ONE_CELL = (
-    "All trials are of one cell of the design: analysis of variance and tests for equal variances "
-    "have nothing to compare, and are left out."
+    "All trials belong to one cell of the design, so analysis of variance and tests for equal "
+    "variances have nothing to compare, and are left out."
 )
 
 
 def means(analysis: Analysis, layout: Layout) -> Iterator[Finding]:
-    """Say how the response grows with the rate, what differs from golden, and the effects."""
+    """Growth of the response with the rate, differences from golden, and effects."""
     yield from _growth(analysis, layout)
     yield from _against_golden(analysis)
     if layout.one_cell:
         yield Finding(ONE_CELL)
         return
     if layout.one_rate:
-        yield Finding(f"All trials are {layout.at(layout.rates[0])}: no variances to compare.")
-    for response in reversed(analysis.responses):  # the one about resilience first
+        where = layout.at(layout.rates[0])
+        yield Finding(f"All trials were run {where}, so there are no variances to compare.")
+    for response in reversed(analysis.responses):  # the one that measures resilience first
         yield from _effects(analysis, response)
 
 
 def agreement(analysis: Analysis) -> Iterator[Finding]:
-    """Say where F, its permutation and the repeat on the logit decide differently."""
+    """Effects on which F test, permutation test and F test on the logit disagree."""
     table, alpha = analysis.anova, analysis.alpha
     for response in analysis.responses:
         own = table[(table["response"] == response) & table["p"].notna()]
         logit = table[table["response"] == response + LOGIT].set_index("effect")["p"]
-        methods = "F and permutation" + (", and the repeat on the logit," if len(logit) else "")
+        methods = "F, permutation and F on the logit" if len(logit) else "F and permutation"
         apart = []
         for row in rows_of(own):
             values = {
@@ -50,7 +58,7 @@ def agreement(analysis: Analysis) -> Iterator[Finding]:
         if apart:
             yield Finding(f"{title_of(response)}: the tests disagree about {listing(apart)}.")
         elif len(own):
-            yield Finding(f"{title_of(response)}: {methods} decide alike on every effect.")
+            yield Finding(f"{title_of(response)}: {methods} agree on every effect.")
 
 
 def _growth(analysis: Analysis, layout: Layout) -> Iterator[Finding]:
@@ -75,12 +83,12 @@ def _growth(analysis: Analysis, layout: Layout) -> Iterator[Finding]:
         sign = "+" if rise >= 0 else ""
         yield Finding(
             f"{subject} {title_of(response).lower()} is {path}: "
-            f"{sign}{number_text(rise, 2)} in all."
+            f"{sign}{number_text(rise, 2)} overall."
         )
 
 
 def _against_golden(analysis: Analysis) -> Iterator[Finding]:
-    """How many cells differ from golden, by the t test and by Wilcoxon's."""
+    """Number of cells that differ from golden, by t test and Wilcoxon's test."""
     posthoc = analysis.posthoc
     tested = {
         name: posthoc[(posthoc["test"] == name) & posthoc["p_adjusted"].notna()]
@@ -91,9 +99,11 @@ def _against_golden(analysis: Analysis) -> Iterator[Finding]:
         return
     differ = {name: int((rows["decision"] == "rejected").sum()) for name, rows in tested.items()}
     same = cells.loc[cells["decision"] != "rejected", "group_a"]
-    which = f"; not told apart: {short_exponents('; '.join(same))}" if 0 < len(same) <= 6 else ""
+    which = (
+        f"; no difference shown: {short_exponents('; '.join(same))}" if 0 < len(same) <= 6 else ""
+    )
     yield Finding(
-        f"{differ['golden_t']} of {len(cells)} cells differ from golden in their mean "
+        f"The means of {differ['golden_t']} of {len(cells)} cells differ from golden "
         f"(one-sample t, Holm-adjusted){which}. By Wilcoxon's test, "
         f"{differ['golden_wilcoxon']} of {len(tested['golden_wilcoxon'])} do."
     )
@@ -112,7 +122,7 @@ def _effects(analysis: Analysis, response: str) -> Iterator[Finding]:
     shown = listing(own.loc[own["p"] <= analysis.alpha, "effect"].tolist())
     hidden = listing(own.loc[own["p"] > analysis.alpha, "effect"].tolist())
     parts = [f"effects of {shown}"] if shown else []
-    parts += [f"no effect shown of {hidden}"] if hidden else []
+    parts += [f"no effect shown for {hidden}"] if hidden else []
     yield Finding(
         f"{title_of(response)}, analysis of variance: {'; '.join(parts)}.",
         "; ".join(

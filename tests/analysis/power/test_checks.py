@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from resilience.analysis.power.assumptions import assumptions
-from resilience.analysis.power.power import (
+from resilience.analysis.power import assumptions
+from resilience.analysis.power.detectable import (
     brown_forsythe_power,
     detectable_f,
     detectable_sd_ratio,
 )
-from resilience.analysis.tables.model import Observations
+from resilience.analysis.tables import Observations
 
 
 def test_ten_replicas_of_three_groups_see_an_f_of_0_60() -> None:

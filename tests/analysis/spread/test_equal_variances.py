@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from resilience.analysis.read.table import read_csv
-from resilience.analysis.spread.intervals import sd_intervals
+from resilience.analysis.read import read_csv
+from resilience.analysis.spread import sd_intervals, variances
 from resilience.analysis.spread.samples import Sample, banga_fox
-from resilience.analysis.spread.variances import variances
-from resilience.analysis.tables.model import Observations
+from resilience.analysis.tables import Observations
 
 DATA = Path(__file__).parents[1] / "data"
 

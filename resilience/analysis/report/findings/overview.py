@@ -1,25 +1,37 @@
-"""What was found, in sentences made from the numbers of an analysis."""
+"""All findings of an analysis, by subject."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from resilience.analysis.report.document import Finding
-from resilience.analysis.report.findings_means import agreement, means
-from resilience.analysis.report.findings_spread import power, spread
-from resilience.analysis.report.findings_vulnerability import vulnerability
-from resilience.analysis.tables.formatting import counted, listing
-from resilience.analysis.tables.layout import Layout, layout_of
-from resilience.analysis.tables.model import COUNTED_ROLES, ROLES, Analysis
+from resilience.analysis.report.findings.means import agreement, means
+from resilience.analysis.report.findings.spread import power, spread
+from resilience.analysis.report.findings.vulnerability import vulnerability
+from resilience.analysis.tables import (
+    COUNTED_ROLES,
+    ROLES,
+    Analysis,
+    Layout,
+    counted,
+    layout_of,
+    listing,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found of layers and bits, of spread, of means, where tests disagree, and the limits.
+    """Findings by subject.
 
     Attributes
     ----------
     vulnerability
-        Empty unless there are layers or bits to compare.
+        On layers and bits; empty unless there are two to compare.
+    spread, means
+        On standard deviations and on means.
+    agreement
+        Effects on which the tests disagree.
+    caution
+        Limitations.
     """
 
     vulnerability: tuple[Finding, ...]
@@ -30,12 +42,12 @@ class Findings:
 
     @property
     def headlines(self) -> tuple[Finding, ...]:
-        """What a command says when an analysis is done."""
+        """Findings that a command prints after an analysis."""
         return (*self.vulnerability, *self.spread, *self.means)
 
 
 def find(analysis: Analysis) -> Findings:
-    """Say what an analysis found."""
+    """Findings of an analysis."""
     layout = layout_of(analysis)
     return Findings(
         vulnerability=tuple(vulnerability(analysis, layout)),
@@ -47,7 +59,7 @@ def find(analysis: Analysis) -> Findings:
 
 
 def what_was_analysed(analysis: Analysis) -> str:
-    """Say in one line how many trials of what there are."""
+    """One line on the number of trials and the levels of the design."""
     layout = layout_of(analysis)
     levels = (layout.models, layout.rates, layout.perturbs)
     crossing = [
@@ -65,20 +77,22 @@ def what_was_analysed(analysis: Analysis) -> str:
 def _caution(analysis: Analysis, layout: Layout) -> Iterator[Finding]:
     if analysis.factors in (ROLES, COUNTED_ROLES):
         yield Finding(
-            "The p values speak of fault draws on these weights and these images.",
-            "Other weights of the same architecture, or other images, are other experiments.",
+            "The p-values refer to random faults in these weights, evaluated on these images.",
+            "They say nothing about other weights of the same architecture, or other images.",
         )
     if not layout.one_cell:
         yield from power(analysis)
     kinds = analysis.problems["kind"].value_counts(sort=False)
     if len(kinds):
         each = listing([f"{count} {kind}" for kind, count in kinds.items()])
-        yield Finding(f"Not everything is there and in order: {each}; the last section lists it.")
+        yield Finding(f"The data have problems: {each}; see the last section.")
     notes = analysis.descriptives["note"]
     degenerate = int(((notes != "") & notes.notna()).sum())
     if degenerate:
         rows = counted(degenerate, "row")
-        yield Finding(f"Degenerate groups: {rows} of the descriptive table with a note.")
+        yield Finding(
+            f"Some groups are degenerate: {rows} of the descriptive statistics with a note."
+        )
     yield Finding(
-        f"Tests decide at the level {analysis.alpha:g}, each by itself unless called adjusted."
+        f"All tests use the level {analysis.alpha:g}, without adjustment unless stated otherwise."
     )

@@ -1,4 +1,4 @@
-"""Which layer, which bit: how often a draw of faults there is critical, and what it does."""
+"""Vulnerability of layers and bits: how often a draw of faults in each is critical."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resilience.analysis.risk.bits import field_of
 from resilience.analysis.risk.proportions import bootstrap_interval, wilson_interval
+from resilience.number_formats import FORMATS
+from resilience.system.errors import UserError
 
 SUBJECT = ("model", "perturb", "format")
-"""Columns that say which network, under what: places are ranked within each."""
+"""Columns that identify a network and its faults; layers and bits are ranked within each."""
 
 FIGURES = (
     *("draws", "faults", "critical", "critical_share", "critical_low", "critical_high"),
@@ -21,35 +22,43 @@ FIGURES = (
 def vulnerability(
     draws: pd.DataFrame, by: Sequence[str], critical: int, alpha: float, seed: int
 ) -> pd.DataFrame:
-    """Figures of every layer, every bit, or every bit of every layer; one row each.
+    """Vulnerability of each layer, each bit, or each bit of each layer; one row each.
 
     A draw of faults is one observation, however many faults and images it has. It is critical if
-    at least so many images that were classified correctly have another class, silently.
-    `critical_low` and `critical_high` are Wilson's interval, `sdc_low` to `due_high` percentile
-    intervals over draws that are resampled whole, all of level 1 - alpha. `faults` is the mean
-    number of faults of a draw. `rank` 1 has the largest critical share; equal shares are ranked by
-    the mean SDC rate; what is equal in both shares a rank. DUEs do not count, as a system can
-    notice them.
+    at least `critical` correctly classified images silently change their class. Detected
+    unrecoverable errors do not count, because a system can handle them. `critical_low` and
+    `critical_high` bound Wilson's interval, and `sdc_low` to `due_high` bound percentile intervals
+    over resampled draws, all of level 1 - alpha. `faults` is the mean number of faults per draw.
+    `rank` 1 has the largest critical share; ties are ranked by mean SDC rate, and remaining ties
+    share a rank.
 
     Parameters
     ----------
     draws
-        From `resilience.analysis.read.draws`. Those whose layer (bit) is not known are left out.
+        As in `resilience.analysis.read.draws`; draws whose layer (or bit) is unknown are left out.
     by
         `layer`, `bit`, or both.
     critical
-        So many images make a draw critical; at least 1.
+        Number of images, at least 1.
 
     Returns
     -------
-    Empty, unless a network has two layers (bits) to compare. Layers are in the order of the
-    network, as far as it is known.
+    pandas.DataFrame
+        Empty unless a network has two layers (or bits) to compare. Layers are in network order as
+        far as it is known.
+
+    Raises
+    ------
+    UserError
+        If `critical` is less than 1.
     """
     if critical < 1:
-        raise ValueError(f"critical must be at least 1 image, got {critical}")
+        raise UserError(f"critical must be at least 1 image, got {critical}")
     fields = ["field"] if "bit" in by else []
     columns = [*SUBJECT, *by, *fields, *FIGURES]
-    known = draws.dropna(subset=list(by)) if len(draws) else draws  # which may lack all columns
+    known = (
+        draws.dropna(subset=list(by)) if len(draws) else draws
+    )  # an empty frame may lack all columns
     if not any(
         all(len(group[name].unique()) > 1 for name in by) for _, group in _by_subject(known)
     ):
@@ -64,7 +73,7 @@ def vulnerability(
     table["critical_share"] = count / table["draws"]
     table["critical_low"], table["critical_high"] = wilson_interval(count, table["draws"], alpha)
     if fields:
-        table["field"] = list(map(field_of, table["format"], table["bit"]))
+        table["field"] = list(map(_field, table["format"], table["bit"]))
     order = [*SUBJECT, "place", *(["bit"] if "bit" in by else [])]
     table = table.sort_values(order, kind="stable", ignore_index=True)
     table["rank"] = pd.concat([_ranks(rows) for _, rows in _by_subject(table)])
@@ -73,11 +82,11 @@ def vulnerability(
 
 
 def subjects(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The rows of each network, and a name with what tells it from the others."""
-    told = [name for name in SUBJECT if name == "model" or len(table[name].unique()) > 1]
+    """Rows of each network, with a name that distinguishes it from the others."""
+    distinguishing = [name for name in SUBJECT if name == "model" or len(table[name].unique()) > 1]
     for values, rows in _by_subject(table):
         named = dict(zip(SUBJECT, values, strict=True))
-        yield ", ".join(str(named[name]) for name in told), rows
+        yield ", ".join(str(named[name]) for name in distinguishing), rows
 
 
 def _by_subject(table: pd.DataFrame) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
@@ -86,10 +95,10 @@ def _by_subject(table: pd.DataFrame) -> Iterator[tuple[tuple[Any, ...], pd.DataF
 
 
 def _figures(draws: pd.DataFrame, critical: int, alpha: float, seed: int) -> dict[str, Any]:
-    """Figures of the draws of one place, but for those that all places are needed for."""
+    """Figures of one layer or bit, without those that depend on the others."""
     changed = draws["changed_correct"]
     known = bool(changed.notna().all())
-    notes = [] if known else ["changed_correct is not known of every draw"]
+    notes = [] if known else ["changed_correct is not known for every draw"]
     line: dict[str, Any] = {
         "draws": len(draws),
         "faults": round(float(draws["faults"].mean()), 12),
@@ -106,6 +115,12 @@ def _figures(draws: pd.DataFrame, critical: int, alpha: float, seed: int) -> dic
             reasons.setdefault(reason, []).append(f"{name}_rate")
     notes += [f"no interval of {' and '.join(of)}: {why}" for why, of in reasons.items()]
     return line | {"note": "; ".join(notes)}
+
+
+def _field(number_format: str, bit: int) -> str:
+    """Field of a bit; empty if the format is unknown."""
+    known = FORMATS.get(number_format)
+    return known.field_of(bit) if known else ""
 
 
 def _ranks(places: pd.DataFrame) -> "pd.Series[int]":

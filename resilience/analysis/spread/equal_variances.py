@@ -1,4 +1,4 @@
-"""Tests for equal variances over the levels, for each group."""
+"""Tests for equal variances over the levels of each family."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,28 +6,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from resilience.analysis.spread.families import Family, families, split_roles
+from resilience.analysis.spread.families import Family, families
 from resilience.analysis.spread.samples import SMALLEST, Sample, banga_fox
-from resilience.analysis.tables.tabular import listed
-from resilience.analysis.tables.verdict import decision
+from resilience.analysis.tables import decision, listed, split_roles
 
 TESTS = ("bartlett", "levene", "brown_forsythe", "fligner", "banga_fox")
 COLUMNS = ("response", "grouping", "test", "statistic", "df1", "df2", "p", "decision", "note")
-"""Those of group and treatment stand after `response`."""
+"""The columns of group and treatment come after `response`."""
 
 Outcome = tuple[float, float, float, float]
-"""Statistic, df1, df2, p."""
+"""Statistic, df1, df2 and p-value."""
 _NONE: Outcome = (np.nan, np.nan, np.nan, np.nan)
 
 
 def variances(
     rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str], alpha: float
 ) -> pd.DataFrame:
-    """Five tests that the levels have equal variances, per family of groups.
+    """Five tests for equal variances over the levels of every family; one row per test.
 
-    Bartlett, Levene (about the mean), Brown-Forsythe (about the median), Fligner-Killeen, and the
-    multiple-comparisons test of Banga and Fox. `statistic` follows a chi-square of `df1`, an F of
-    `df1` and `df2`, or, for banga_fox, is the largest difference in standard errors.
+    These are Bartlett, Levene (about the mean), Brown-Forsythe (about the median),
+    Fligner-Killeen, and the multiple-comparisons test of Banga and Fox. `statistic` follows a
+    chi-square distribution with `df1` or an F distribution with `df1` and `df2`; for banga_fox it
+    is the largest difference in standard errors.
     """
     lines = []
     for response in responses:
@@ -57,7 +57,7 @@ def variances(
 
 
 def missing_levels(family: Family, factors: Sequence[str]) -> str:
-    """Which levels hold no observations; empty if none."""
+    """Note that names the levels without observations; empty if there are none."""
     _, level, _ = split_roles(factors)
     pairs = zip(family.levels, family.samples, strict=True)
     empty = [value for value, sample in pairs if not sample.size]
@@ -65,7 +65,7 @@ def missing_levels(family: Family, factors: Sequence[str]) -> str:
 
 
 def _flaw(family: Family, test: str) -> str:
-    """Why a test can't be made; empty if it can."""
+    """Why a test is impossible; empty if it is possible."""
     smallest = SMALLEST if test == "banga_fox" else 2
     pairs = [(v, s) for v, s in zip(family.levels, family.samples, strict=True) if s.size]
     if len(pairs) < 2:

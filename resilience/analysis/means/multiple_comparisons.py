@@ -1,4 +1,4 @@
-"""Which groups differ: pairs after a one-way analysis, and each cell against golden."""
+"""Multiple comparisons of means: pairs of groups, and every cell against golden."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from resilience.analysis.means.oneway import Comparison, comparisons
 from resilience.analysis.means.ranges import range_isf, range_sf
-from resilience.analysis.tables.tabular import named, tabulate, text
-from resilience.analysis.tables.verdict import decision
+from resilience.analysis.tables import decision, named, tabulate, text
 
 PAIRWISE = ("tukey_hsd", "games_howell")
 GOLDEN = ("golden_t", "golden_wilcoxon")
 EXACT = 50
-"""Up to so many differences from golden the signed-rank distribution is counted out."""
+"""Largest number of differences for which the exact signed-rank distribution is computed."""
 COLUMNS = (
     *("response", "test", "within", "group_a", "group_b", "estimate", "low", "high"),
     *("statistic", "df", "p", "p_adjusted", "decision", "note"),
@@ -29,13 +28,14 @@ Line = dict[str, object]
 def posthoc(
     rows: pd.DataFrame, responses: Sequence[str], factors: Sequence[str], alpha: float
 ) -> pd.DataFrame:
-    """Pairwise differences of means (a less b), and each full cell's `error_increase` against 0.
+    """Pairwise differences of means (a minus b), and tests of `error_increase` against 0 per cell.
 
-    Tukey-Kramer with the variance of all groups, Games-Howell with the two of the pair:
-    `statistic` is the studentized difference q, `p` that of t = q / sqrt(2) for this pair alone,
-    `p_adjusted` and the interval of level 1 - alpha hold for all pairs of one comparison. Against
-    golden: one-sample t, and Wilcoxon's signed-rank test (zeros dropped, `estimate` the median),
-    exact given the ties for up to 50 differences; Holm's adjustment over the cells.
+    Pairs are compared by Tukey-Kramer, with the variance of all groups, and by Games-Howell, with
+    the variances of the pair. `statistic` is the studentised difference q, `p` the p-value of
+    t = q / sqrt(2) for the pair alone; `p_adjusted` and the interval of level 1 - alpha hold
+    simultaneously for all pairs of a comparison. Cells are compared with golden by the one-sample
+    t test and by Wilcoxon's signed-rank test (zeros dropped, `estimate` is the median), which is
+    exact, given the ties, up to 50 differences; p-values are Holm-adjusted over the cells.
     """
     lines: list[Line] = []
     for response in responses:
@@ -81,6 +81,8 @@ def _flaw(test: str, groups: Groups, a: Any, b: Any) -> str:
 
 
 def _difference(test: str, groups: Groups, a: Any, b: Any, alpha: float) -> Line:
+    # Not by scipy's tukey_hsd: it has Games-Howell only from 1.15 (1.14 is supported), gives no
+    # p-value for a pair alone, and its studentised range loses p-values below about 1e-12.
     from scipy.stats import t as t_distribution
 
     pair = (groups[a], groups[b])
@@ -135,22 +137,23 @@ def _against_golden(
 
 
 def _one_sample_t(values: NDArray[np.float64], alpha: float) -> Line:
-    from scipy.stats import t as t_distribution
+    from scipy import stats
 
     df, mean = len(values) - 1, float(values.mean())
     if df < 1:
         return {"estimate": mean, "note": "one observation"}
     if np.ptp(values) == 0:
         return {"estimate": mean, "note": "all observations equal"}
+    # Not by ttest_1samp, which warns if the values differ by rounding only.
     error = float(values.std(ddof=1) / np.sqrt(len(values)))
-    margin = float(t_distribution.isf(alpha / 2, df)) * error
+    low, high = stats.t.interval(1 - alpha, df, loc=mean, scale=error)
     return {
         "estimate": mean,
-        "low": mean - margin,
-        "high": mean + margin,
+        "low": float(low),
+        "high": float(high),
         "statistic": mean / error,
         "df": df,
-        "p": float(2 * t_distribution.sf(abs(mean) / error, df)),
+        "p": float(2 * stats.t.sf(abs(mean) / error, df)),
     }
 
 
@@ -165,7 +168,7 @@ def _signed_rank(values: NDArray[np.float64]) -> Line:
     above = float(ranks[changed > 0].sum())
     if len(changed) > EXACT:
         return line | {"statistic": above, "p": float(wilcoxon(changed).pvalue)}
-    # Under the null each rank counts as positive or not with equal chance; ranks may be halves.
+    # Under the null hypothesis each rank is positive with probability 1/2; ranks may be halves.
     doubled = np.rint(2 * ranks).astype(int)
     chances = np.ones(1)
     for rank in doubled:

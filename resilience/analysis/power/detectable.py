@@ -1,4 +1,4 @@
-"""How small an effect a design can see, and how many replicas it takes to see one."""
+"""The smallest effects that a design can detect, and the replicas that an effect requires."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -8,17 +8,17 @@ import numpy as np
 POWER = 0.8
 SIMULATIONS = 4_000
 SIMULATED_VALUES = 2_000_000
-"""At most so many random numbers; larger groups are simulated less often."""
+"""Largest number of random numbers; large groups are simulated less often."""
 MOST_REPLICAS = 1_000_000
 MOST_SIMULATED_REPLICAS = 2_000
-"""Where the search for enough replicas ends."""
+"""Upper limits of the search for the number of replicas."""
 
 
 def f_power(f: float, df: int, residual: int, observations: int, alpha: float) -> float:
-    """Chance that an effect's F test rejects if the effect is Cohen's f.
+    """Power of the F test of an effect of size f (Cohen's).
 
-    f is the standard deviation of the effect over that within cells; the F statistic has
-    noncentrality f² times the number of observations.
+    f is the standard deviation of the effect over that within cells; the noncentrality of the F
+    statistic is f² times the number of observations.
     """
     from scipy.stats import f as f_distribution
     from scipy.stats import ncf
@@ -30,7 +30,7 @@ def f_power(f: float, df: int, residual: int, observations: int, alpha: float) -
 def detectable_f(
     df: int, residual: int, observations: int, alpha: float, power: float = POWER
 ) -> float:
-    """Smallest Cohen's f of an effect that its F test detects with a power."""
+    """Smallest Cohen's f that the F test of an effect detects with the given power."""
     from scipy.optimize import brentq
 
     def lacking(f: float) -> float:
@@ -43,9 +43,9 @@ def detectable_f(
 
 
 def replicas_for_f(f: float, df: int, cells: int, alpha: float, power: float = POWER) -> int | None:
-    """Fewest replicas in each cell with which an effect's F test detects Cohen's f.
+    """Smallest number of replicas per cell with which the F test of an effect detects Cohen's f.
 
-    None if even a million are too few.
+    None if a million are too few.
     """
     return _fewest(
         lambda n: f_power(f, df, cells * (n - 1), cells * n, alpha) >= power, 2, MOST_REPLICAS
@@ -55,9 +55,9 @@ def replicas_for_f(f: float, df: int, cells: int, alpha: float, power: float = P
 def brown_forsythe_power(
     ratio: float, groups: int, replicas: int, alpha: float, seed: int
 ) -> float:
-    """Chance that Brown-Forsythe rejects if one group's standard deviation is `ratio` times.
+    """Power of Brown-Forsythe if one standard deviation is `ratio` times the others'.
 
-    Simulated with normal observations; the same seed gives the same ones for every ratio.
+    Simulated with normal observations, which are the same for every ratio under one seed.
     """
     from scipy.stats import f as f_distribution
 
@@ -73,14 +73,14 @@ def brown_forsythe_power(
     return float((among / within > critical).mean())
 
 
-@lru_cache(maxsize=64)  # every response of a campaign asks the same
+@lru_cache(maxsize=64)  # all responses of a campaign share the result
 def detectable_sd_ratio(
     groups: int, replicas: int, alpha: float, seed: int, power: float = POWER
 ) -> float:
-    """Smallest ratio of one group's standard deviation to the others' seen with a power.
+    """Smallest detected ratio of one group's standard deviation to the others'.
 
-    By seeded simulation of Brown-Forsythe on normal observations, to two decimals; NaN if even a
-    ratio of 1,000 isn't.
+    By seeded simulation of Brown-Forsythe on normal observations, to two decimals; NaN if a ratio
+    of 1,000 is not detected with the given power.
     """
     low, high = 1.0, 2.0
     while brown_forsythe_power(high, groups, replicas, alpha, seed) < power:
@@ -97,9 +97,9 @@ def detectable_sd_ratio(
 def replicas_for_sd_ratio(
     ratio: float, groups: int, alpha: float, seed: int, power: float = POWER
 ) -> int | None:
-    """Fewest observations in each group with which Brown-Forsythe sees a ratio of deviations.
+    """Smallest group size with which Brown-Forsythe detects a ratio of standard deviations.
 
-    By the same simulation as `detectable_sd_ratio`; None if even 2,000 are too few.
+    By the same simulation as `detectable_sd_ratio`; None if 2,000 observations are too few.
     """
     return _fewest(
         lambda n: brown_forsythe_power(ratio, groups, n, alpha, seed) >= power,
@@ -109,7 +109,7 @@ def replicas_for_sd_ratio(
 
 
 def _fewest(enough: Callable[[int], bool], least: int, most: int) -> int | None:
-    """Smallest number from `least` on that is enough; None if `most` is not."""
+    """Smallest sufficient number from `least` upwards; None if `most` is not sufficient."""
     if enough(least):
         return least
     low, high = least, 2 * least

@@ -1,24 +1,24 @@
-"""How many faults to inject to know the proportion of critical ones."""
+"""Sample sizes of statistical fault injection."""
 
 import math
 from statistics import NormalDist
 
 WORST_P = 0.5
-"""The proportion that takes the most faults, to be assumed where nothing is known."""
+"""The proportion that requires the largest sample; assumed if nothing is known."""
 
 
 def corrected_size(population: int, margin: float, t: float, p: float = WORST_P) -> float:
     """Size of a sample without replacement, as a real number: N / (1 + e² (N-1) / (t² p (1-p))).
 
     Leveugle, Calvez, Maistri and Vanhauwaert, "Statistical fault injection: quantified error and
-    confidence", DATE 2009, with N faults in the population, margin of error e, and t the cut-off
-    of a normal distribution.
+    confidence", DATE 2009; N is the number of faults in the population, e the margin of error and
+    t the quantile of the normal distribution.
     """
     return population / (1 + margin**2 * (population - 1) / (t**2 * p * (1 - p)))
 
 
 def sample_size(population: int, margin: float, confidence: float, p: float = WORST_P) -> int:
-    """Fewest faults with which a proportion is known to within a margin of error.
+    """Smallest number of faults that estimates a proportion to within a margin of error.
 
     A stratified campaign (Ruospo et al., "Assessing convolutional neural networks reliability
     through statistical fault injections", DATE 2023) takes such a sample from each stratum: each
@@ -33,7 +33,7 @@ def sample_size(population: int, margin: float, confidence: float, p: float = WO
     confidence
         Its level, such as 0.99.
     p
-        The proportion that is expected.
+        Expected proportion.
     """
     t = NormalDist().inv_cdf((1 + confidence) / 2)
     return math.ceil(corrected_size(population, margin, t, p))

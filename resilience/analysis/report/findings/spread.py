@@ -1,4 +1,4 @@
-"""Sentences on spread: whether the variances are equal over the rates."""
+"""Findings on spread: whether variances are equal over the rates."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -7,18 +7,24 @@ from typing import Any
 import pandas as pd
 
 from resilience.analysis.report.document import Finding
-from resilience.analysis.tables.formatting import listing, number_text, p_text, short_exponents
-from resilience.analysis.tables.layout import Layout, rows_of
-from resilience.analysis.tables.model import Analysis
+from resilience.analysis.tables import (
+    Analysis,
+    Layout,
+    listing,
+    number_text,
+    p_text,
+    rows_of,
+    short_exponents,
+)
 
-Stratum = tuple[str, dict[str, Any]]  # how a sentence calls it, and its row of each test
+Stratum = tuple[str, dict[str, Any]]  # name in sentences, and its row of each test
 
 
 def spread(analysis: Analysis, layout: Layout) -> Iterator[Finding]:
-    """Say of each model whether equal variances are rejected.
+    """Whether equal variances are rejected, for each model.
 
-    Brown-Forsythe leads; Bartlett comes last, with its normality check beside it. The pooled raw
-    reading has a sentence of its own, after all others.
+    Brown-Forsythe comes first, and Bartlett last, with the check of the normality that it assumes.
+    Perturbations pooled without centring have a separate finding at the end.
     """
     response = analysis.responses[0]
     tests, deviations = (
@@ -41,7 +47,7 @@ def spread(analysis: Analysis, layout: Layout) -> Iterator[Finding]:
 
 
 def power(analysis: Analysis) -> Iterator[Finding]:
-    """Say how small a difference this many trials detect."""
+    """Smallest differences that this number of trials detects."""
     checks = analysis.assumptions
     known = checks[(checks["response"] == analysis.responses[0]) & checks["value"].notna()]
     ratios, effects = (
@@ -53,18 +59,18 @@ def power(analysis: Analysis) -> Iterator[Finding]:
     )
     if ratios:
         yield Finding(
-            "Not rejected does not mean equal: with 80 % probability Brown-Forsythe detects one "
-            f"standard deviation that is so many times the others': {listing(ratios)}."
+            "Not rejected does not mean equal. The smallest ratios of one standard deviation to "
+            f"the others that Brown-Forsythe detects with a power of 80 %: {listing(ratios)}."
         )
     if effects:
         yield Finding(
-            "The smallest effects on the mean that F detects with 80 % probability, as Cohen's f: "
-            f"{listing(effects)}."
+            "The smallest effects on the mean (Cohen's f) that the F test detects with a power of "
+            f"80 %: {listing(effects)}."
         )
 
 
 def _strata(tests: pd.DataFrame, layout: Layout) -> list[Stratum]:
-    """Every perturbation by itself, then all of them centred; a single stratum needs no name."""
+    """Each perturbation separately, then pooled after centring; a single stratum has no name."""
 
     def by_test(rows: pd.DataFrame) -> dict[str, Any]:
         return {row.test: row for row in rows_of(rows)}
@@ -98,7 +104,7 @@ def _values(strata: Sequence[Stratum], test: str) -> str:
 
 
 def _change(deviations: pd.DataFrame, layout: Layout) -> str:
-    """From which to which standard deviation it goes, cells centred, first to last rate."""
+    """Change of the standard deviation, cells centred, from the first to the last rate."""
     centred = deviations[deviations["grouping"] == "centred"]
     sd = centred.drop_duplicates("frate").set_index("frate")["sd"].dropna()
     first, last = layout.rates[0], layout.rates[-1]
@@ -112,7 +118,7 @@ def _change(deviations: pd.DataFrame, layout: Layout) -> str:
 
 
 def _normality(analysis: Analysis, layout: Layout, model: str) -> str:
-    """Say beside Bartlett whether a model's residuals are normal, on which Bartlett relies."""
+    """Whether the residuals of a model are normal, as Bartlett's test assumes."""
     checks = analysis.assumptions
     own = checks[
         (checks["check"] == "shapiro_residuals") & (checks["response"] == analysis.responses[0])
@@ -121,8 +127,8 @@ def _normality(analysis: Analysis, layout: Layout, model: str) -> str:
     p = found.get(f"{layout.names[0]}={model}", found.get("all", math.nan))
     if math.isnan(p):
         return ""
-    verdict = "rejected, so do not rely on it" if p <= analysis.alpha else "not rejected"
-    return f"; the normal errors that it needs are {verdict} (Shapiro-Wilk {p_text(p)})"
+    verdict = "rejected, so it is unreliable" if p <= analysis.alpha else "not rejected"
+    return f"; the normality that it assumes is {verdict} (Shapiro-Wilk {p_text(p)})"
 
 
 def _pooled(tests: pd.DataFrame, layout: Layout) -> Iterator[Finding]:
@@ -130,8 +136,8 @@ def _pooled(tests: pd.DataFrame, layout: Layout) -> Iterator[Finding]:
     values = [f"{row.model} {p_text(row.p)}".strip() for row in rows_of(rows)]
     if values:
         yield Finding(
-            f"With the {layout.plurals[2]} pooled as they are, Brown-Forsythe gives "
+            f"With the {layout.plurals[2]} pooled without centring, Brown-Forsythe gives "
             f"{listing(values)}.",
-            "This is one reading of the publication. It counts the gap between the "
+            "This is one interpretation of the publication. It counts differences between the "
             f"{layout.plurals[2]} as spread and says little about equal variances.",
         )

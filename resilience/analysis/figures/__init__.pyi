@@ -1,0 +1,3 @@
+from .appearance import Plate as Plate
+from .draw import VULNERABILITY as VULNERABILITY
+from .draw import draw_figures as draw_figures

@@ -1,0 +1,10 @@
+from .design import Design as Design
+from .design import Effect as Effect
+from .design import design_of as design_of
+from .design import effect_basis as effect_basis
+from .factorial import anova as anova
+from .multiple_comparisons import posthoc as posthoc
+from .oneway import anova_oneway as anova_oneway
+from .ranges import range_isf as range_isf
+from .ranges import range_sf as range_sf
+from .summary import descriptives as descriptives

@@ -1,0 +1,4 @@
+from .frames import read_frame as read_frame
+from .selection import select as select
+from .table import read_campaigns as read_campaigns
+from .table import read_csv as read_csv

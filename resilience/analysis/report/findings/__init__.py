@@ -1,0 +1,5 @@
+"""The findings of an analysis, written as sentences from its numbers."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
