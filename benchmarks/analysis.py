@@ -28,7 +28,7 @@ IMAGES = 1000
 
 
 def generated(model: str, rate: float, perturb: str, replica: int, wrong: int) -> Result:
-    """A result of a trial that never was, with `wrong` of the images misclassified."""
+    """A made-up result, with `wrong` of the images misclassified."""
     golden = {"images": IMAGES, "top1_error": MODELS[model], "top5_error": 0.04}
     factors = {"model": model, "dataset": "none", "sites": "paper", "perturb": perturb}
     factors |= {"frate": rate, "replica": replica, "seed": 0, "precision": "float32"}
@@ -46,11 +46,11 @@ def generated(model: str, rate: float, perturb: str, replica: int, wrong: int) -
 
 
 def write_campaign(directory: Path, trials: int) -> int:
-    """Write about so many results, evenly over the cells; return how many."""
+    """Write about `trials` results, spread evenly over the cells; return how many."""
     rng = np.random.default_rng(0)
     cells = list(product(MODELS, RATES, PERTURBATIONS))
     replicas = trials // len(cells)
-    with mock.patch("os.fsync"):  # nothing here must survive a crash
+    with mock.patch("os.fsync"):  # nothing here needs to survive a crash
         for number, (model, rate, perturb) in enumerate(cells):
             chance = MODELS[model] + 2000 * rate * (1 + (perturb == "random"))
             for replica, wrong in enumerate(rng.binomial(IMAGES, chance, replicas).tolist()):
@@ -60,7 +60,7 @@ def write_campaign(directory: Path, trials: int) -> int:
 
 
 def main() -> None:
-    """Print a table, and write JSON if asked."""
+    """Print a table, and write JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=20_000)
     parser.add_argument("--output", type=Path)

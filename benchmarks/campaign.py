@@ -1,11 +1,11 @@
-"""What a campaign costs beside its trials: time for each, and memory, as their number grows.
+"""Overhead of a campaign over its trials: time per trial, and memory, as their number grows.
 
     python benchmarks/campaign.py [--trials 2000] [--sweeper campaign basic] [--output FILE]
 
-Each campaign is a process of its own: a tenth of the trials, then all of them. Overhead is wall
-time less the seconds that the trials say they took; that of a trial is told from the difference
-of the two campaigns, so that starting up is not in it. Sweepers take turns. `basic` is Hydra's own,
-which composes each configuration twice.
+Each campaign runs in its own process: first a tenth of the trials, then all of them. Overhead is
+wall time minus the seconds that the trials report; that of one trial is computed from the
+difference between the two campaigns, which excludes start-up. Sweepers take turns. `basic` is
+Hydra's own, which composes each configuration twice.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from resilience.results.record import find_results, read_result
 
 
 class Tiny(nn.Sequential):
-    """Three small convolutions: a trial of it takes milliseconds."""
+    """Three small convolutions: one trial takes milliseconds."""
 
     def __init__(self, num_classes: int) -> None:
         convolutions = (nn.Conv2d(3, 4, 3, 2), nn.Conv2d(4, 4, 3, 2), nn.Conv2d(4, 4, 3, 2))
@@ -42,7 +42,7 @@ SWEEP = [
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One campaign: trials, seconds from start to end and in trials, MiB at its largest."""
+    """One campaign: trials, seconds in total and within trials, peak memory in MiB."""
 
     trials: int
     seconds: float
@@ -51,7 +51,7 @@ class Measured:
 
 
 def run_campaign(trials: int, sweeper: str, folder: Path) -> Measured:
-    """Run a campaign of about so many trials in a process of its own."""
+    """Run a campaign of about `trials` trials in its own process."""
     directory = folder / f"{sweeper}-{trials}"
     command = [sys.executable, "-m", "resilience", "-m", *SWEEP, f"hydra/sweeper={sweeper}"]
     command += [f"replica=range(0,{trials // 4})", f"hydra.sweep.dir={directory}"]
@@ -71,7 +71,7 @@ def run_campaign(trials: int, sweeper: str, folder: Path) -> Measured:
 
 
 def main() -> None:
-    """Print a table, and write JSON if asked."""
+    """Print a table, and write JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--sweeper", nargs="+", default=["campaign"])

@@ -3,16 +3,16 @@
     python benchmarks/campaign_vs_script.py --imagenet FOLDER --weights FOLDER [--output FILE]
     python benchmarks/campaign_vs_script.py --models resnet18      (the default dataset)
 
-Without `--imagenet` it is the program's default dataset, handwritten digits, with networks that
-are fitted to it before anything is timed; fresh weights where `--weights` lacks a file.
+Without `--imagenet` the dataset is the program's default, handwritten digits, with networks
+fitted to it before anything is timed. Weights are fresh where `--weights` lacks a file.
 
-The two take turns: a round is one campaign of new replicas, from the start of the process to the
-end of its analysis, and then one process of the script for each of its trials, with the very
-faults of the campaign's `faults.csv`: the script is spared the drawing of them, unless
-`--draw` has it draw faults of its own as PyTorchFI does. Both make the golden run once, in
-the first round; the campaign's cache is empty before it. `--overrides` go to the campaign alone.
+The two take turns: a round is one campaign of new replicas, from process start to the end of its
+analysis, and then one process of the script for each of its trials, with the same faults, from
+the campaign's `faults.csv`. The script thus need not draw any, unless `--draw` makes it draw its
+own as PyTorchFI does. Both do the golden run once, in the first round; the campaign's cache is
+empty before it. `--overrides` apply to the campaign alone.
 
-In float32 the top-1 errors of the two must agree within 0.1 point (but not with `--draw`).
+In float32 the top-1 errors of the two must agree within 0.1 points (except with `--draw`).
 """
 
 import argparse
@@ -35,11 +35,11 @@ from resilience.networks.models import choose_preprocessing, load_classifier
 
 SCRIPT = Path(__file__).with_name("plain_script.py")
 AGREEMENT = 0.001
-"""Of top-1 errors."""
+"""Largest allowed difference in top-1 error."""
 
 
 def write_listing(dataset: Dataset, folder: Path) -> Path:
-    """The images that a dataset means as a CSV file of the columns file and label.
+    """List a dataset's images in a CSV file with the columns file and label.
 
     Images that are not in files are written to the folder.
     """
@@ -59,7 +59,7 @@ def write_listing(dataset: Dataset, folder: Path) -> Path:
 
 
 def run_script(arguments: Sequence[str]) -> tuple[float, float]:
-    """Seconds and top-1 error of one run of the script, in a process of its own."""
+    """Seconds and top-1 error of one run of the script, in its own process."""
     started = perf_counter()
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *arguments], stdout=subprocess.PIPE, check=True, text=True
@@ -68,7 +68,7 @@ def run_script(arguments: Sequence[str]) -> tuple[float, float]:
 
 
 def rows(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
-    """One row for each model and round."""
+    """One row per model and round."""
     for model in options.models:
         dataset = ["dataset=digits"]
         weights = "fit"
@@ -78,7 +78,7 @@ def rows(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
             weights = str(stored) if stored.is_file() else "none"
         overrides = [f"model={model}", *dataset, f"dataset.limit={options.images}"]
         (folder / model).mkdir()
-        # Both get the same file of weights, which the campaign then need not fit.
+        # Both load the same weights from a file, so that the campaign need not fit.
         trial = composed([*overrides, f"model.weights={weights}"])
         preprocessing = choose_preprocessing(trial.model, trial.dataset)
         classes = len(trial.dataset.source().classes)
@@ -110,7 +110,7 @@ def one_round(
     folder: Path,
     number: int,
 ) -> dict[str, Any]:
-    """A campaign of new replicas, and then the script on the same trials."""
+    """A campaign of new replicas, then the script on the same trials."""
     replicas = f"replica=range({number * options.replicas},{(number + 1) * options.replicas})"
     campaign = run_campaign([*overrides, replicas], folder / str(number), folder / "cache")
     trials = campaign.results()
@@ -145,7 +145,7 @@ def one_round(
 
 
 def main() -> None:
-    """Measure, print a table, and write JSON if asked."""
+    """Measure, print a table, and write JSON if requested."""
     parser = options_parser(__doc__)
     parser.add_argument("--models", nargs="+", default=["resnet50"])
     parser.add_argument("--rates", nargs="+", default=["1e-5", "5e-5"])

@@ -2,14 +2,14 @@
 
     python benchmarks/forward.py [--precisions float32 bfloat16] [--output forward.json]
 
-The peak is the best of several 2048 x 2048 x 2048 products in the same precision, taken in turns
+The peak is the best of several 2048 x 2048 x 2048 products in the same precision, interleaved
 with the forward passes, as shared machines are noisy. A share may exceed 1: convolutions can run
-faster than that product. Floating-point operations are counted by torch.utils.flop_counter; what
-normalisation and activations do is not counted.
+faster than that product. Floating-point operations are counted by torch.utils.flop_counter,
+without those of normalisation and activations.
 
 Variants: `contiguous` is PyTorch's usual layout at batch 32; the others are the program's engine:
-channels-last (`optimise=false`), with batch normalisation folded (the default), and compiled
-besides (`compile=true`).
+channels-last (`optimise=false`), with batch normalisation folded (the default), and also compiled
+(`compile=true`).
 """
 
 import argparse
@@ -38,7 +38,7 @@ Forward = Callable[[Tensor], Tensor]
 
 
 def variant(plain: nn.Module, example: Tensor, name: str, precision: str) -> Forward:
-    """What computes, arranged as a variant asks: by the program's own engine, or PyTorch's way."""
+    """The forward pass of a variant: by the program's own engine, or PyTorch's usual way."""
     if name == "contiguous":
         return copy.deepcopy(plain).to(PRECISIONS[precision])
     network = copy.deepcopy(plain).to(memory_format=torch.channels_last)
@@ -47,14 +47,14 @@ def variant(plain: nn.Module, example: Tensor, name: str, precision: str) -> For
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """How long something takes."""
+    """Duration of a call."""
     started = perf_counter()
     work()
     return perf_counter() - started
 
 
 def product_seconds(precision: torch.dtype) -> float:
-    """The fastest of three products of two random matrices."""
+    """Fastest of three products of two random matrices."""
     left, right = torch.randn(2, SIDE, SIDE).to(precision)
     return min(seconds(lambda: left @ right) for _ in range(3))
 
@@ -73,7 +73,7 @@ def passes(
 
 
 def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """One row for each model, precision, variant and batch size."""
+    """One row per model, precision, variant and batch size."""
     for model in options.models:
         torch.manual_seed(0)
         plain = torchvision_network(model, 1000).eval().requires_grad_(False)
@@ -96,7 +96,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     ways = list(passes(plain, side, precision, options.batch_sizes))
     for _, _, forward in ways:
-        forward()  # compiles, and lays weights out as the processor likes them
+        forward()  # compiles, and reorders weights for the processor
     peaks: list[float] = []
     rates: dict[tuple[str, int], list[float]] = {way[:2]: [] for way in ways}
     shares: dict[tuple[str, int], list[float]] = {way[:2]: [] for way in ways}
@@ -120,7 +120,7 @@ def _rows(
 
 
 def main() -> None:
-    """Measure, print a table, and write JSON if asked."""
+    """Measure, print a table, and write JSON if requested."""
     parser = options_parser(__doc__)
     parser.add_argument("--models", nargs="+", default=PAPER_MODELS)
     parser.add_argument("--precisions", nargs="+", choices=list(PRECISIONS), default=["float32"])

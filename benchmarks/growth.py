@@ -1,16 +1,16 @@
-"""Time and peak memory of campaigns of more and more trials, and on more and more images.
+"""Time and peak memory of campaigns as the number of trials or of images grows.
 
     python benchmarks/growth.py [--model resnet18] [--imagenet FOLDER] [--output growth.json]
 
-The default is a small network on 32-pixel synthetic images: what grows with trials and images
-beside forward passes shows best where these cost little. With `--imagenet` the folder's images
-are used at the network's own size, through links as often as it takes.
+The default is a small network on 32-pixel synthetic images: costs that grow with trials and
+images, other than forward passes, show best where forward passes are cheap. With `--imagenet` the
+folder's images are used at the network's own size, through links, repeated as needed.
 
-Each campaign is a process of its own with an empty cache. `ms_per_added` is what a trial, or an
-image, more than in the row before takes: the same in all rows where time grows linearly.
-`expected_gib` is weights + images, as 8-bit pixels; `beyond_gib` is what the process held at its
-peak besides, Python and torch included, which is meant to stay below 1 GB and the memory for
-golden activations (`prefix_memory`, here 0).
+Each campaign runs in its own process with an empty cache. `ms_per_added` is the time per trial, or
+per image, added since the row before: constant if time grows linearly. `expected_gib` is weights +
+images, as 8-bit pixels; `beyond_gib` is the rest of the process's peak, including Python and
+torch, which should stay below 1 GB plus the memory for golden activations (`prefix_memory`, here
+0).
 """
 
 import argparse
@@ -33,7 +33,7 @@ from resilience.results.record import Result
 
 
 def link_images(source: Path, folder: Path, number: int) -> None:
-    """Fill a folder with links to images of class folders, each as often as it takes."""
+    """Fill a folder with links to images of class folders, repeated as needed."""
     files = sorted(path for path in source.glob("*/*") if path.is_file())
     if not files:
         raise SystemExit(f"{source} has no images in class folders")
@@ -52,7 +52,7 @@ def expected_bytes(result: Result) -> int:
 
 
 def rows(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
-    """One row for each number of trials, then for each number of images."""
+    """One row per number of trials, then one per number of images."""
     designs = [("trials", trials, options.few_images) for trials in options.trials]
     designs += [("images", options.few_trials, images) for images in options.images]
     before: tuple[str, int, float] | None = None
@@ -96,7 +96,7 @@ def rows(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure, print a table, and write JSON if asked."""
+    """Measure, print a table, and write JSON if requested."""
     parser = options_parser(__doc__)
     parser.add_argument("--model", default="squeezenet1_1")
     parser.add_argument("--trials", nargs="+", type=int, default=[10, 100, 1000])

@@ -1,16 +1,16 @@
-"""Injection and restoration against PyTorchFI's rate-based injection.
+"""Injection and restoration compared with PyTorchFI's rate-based injection.
 
     python benchmarks/injection.py [--pytorchfi FOLDER] [--output injection.json]
 
-PyTorchFI's `multi_weight_inj` (in its repository since 2023, in no release) tosses a coin in
-Python for every weight, copies the whole network, and overwrites one weight of the copy after the
-other. `--pytorchfi` names a checkout of the repository, and that function is measured; otherwise
-a loop in its manner is (`decide_each` and `corrupted_copy` in plain_script.py).
+PyTorchFI's `multi_weight_inj` (in its repository since 2023, in no release) draws a random number
+in Python for every weight, copies the whole network, and overwrites weights of the copy one by
+one. With `--pytorchfi`, a checkout of the repository, that function is measured; otherwise an
+equivalent loop (`decide_each` and `corrupted_copy` in plain_script.py).
 
-Ours is drawing exactly round(rate x N) faults, striking the network with them and restoring it;
-the proof that all is restored, which PyTorchFI has none of, is timed apart. `trial` is all that a
-trial pays for its faults: drawing, their translation to the folded network, striking, restoring
-and the proof.
+Ours draws exactly round(rate x N) faults, injects them and restores the network; verifying that
+everything is restored (`proof`), which PyTorchFI does not do, is timed separately. `trial` is the
+full cost of faults to a trial: drawing, translation to the folded network, injection, restoration
+and verification.
 """
 
 import argparse
@@ -28,10 +28,12 @@ from measuring import PAPER_MODELS, options_parser, report
 from plain_script import Fault, corrupted_copy, decide_each
 from torch import nn
 
-from resilience.faults.injection import bit_sums, check_restored, injected
+from resilience.faults.injection import Patch, bit_sums, check_restored, patched
+from resilience.faults.memory import Memory
 from resilience.faults.perturbations import Zero
-from resilience.faults.population.sites import Paper, Population, Sites, Uniform, fault_count
-from resilience.faults.population.tracing import used_layers
+from resilience.faults.plan import fault_count
+from resilience.faults.population import Paper, Population, Sites, Uniform, find_layers
+from resilience.faults.sampling import sample
 from resilience.inference.engine import Engine
 from resilience.networks.models import torchvision_network
 
@@ -39,7 +41,7 @@ SITES: dict[str, Sites] = {"paper": Paper(), "uniform": Uniform()}
 Baseline = Callable[[nn.Module, Population, float], nn.Module]
 
 SIDE = 96
-"""Of images, pixels; any will do."""
+"""Side of the images, pixels; any value will do."""
 
 STEPS = ("draw", "strike", "restore", "proof", "trial")
 
@@ -55,14 +57,15 @@ def our_seconds(
     """Seconds of each step of one trial's injection."""
     count, rng = fault_count(rate, population), np.random.default_rng(seed)
     clocks = [perf_counter()]
-    faults = draw_faults(Storage(network), population, count, sites, Zero(), rng).stored
+    faults = sample(Memory(population), population, count, sites, Zero(), rng).stored
+    patches = [Patch(each.layer, each.index, each.before, each.after) for each in faults]
     clocks.append(perf_counter())
-    sums = bit_sums(network, faults)
+    sums = bit_sums(network, patches)
     clocks.append(perf_counter())
-    with injected(network, faults):
+    with patched(network, patches):
         clocks.append(perf_counter())
     clocks.append(perf_counter())
-    check_restored(network, faults, sums)
+    check_restored(network, patches, sums)
     clocks.append(perf_counter())
     with engine.corrupted(faults):
         pass
@@ -73,7 +76,7 @@ def our_seconds(
 
 
 def loop(network: nn.Module, population: Population, rate: float) -> nn.Module:
-    """A corrupted copy, made in PyTorchFI's manner."""
+    """A corrupted copy, made as PyTorchFI makes it."""
     struck = decide_each(network, [layer.name for layer in population.layers], rate)
     return corrupted_copy(network, [Fault(layer, index, 0.0) for layer, index in struck])
 
@@ -99,16 +102,16 @@ def baseline_seconds(
 
 
 def rows(options: argparse.Namespace, baseline: Baseline) -> Iterator[dict[str, Any]]:
-    """One row for each model and choice of sites."""
+    """One row per model and choice of sites."""
     for model in options.models:
         torch.manual_seed(0)
         network = torchvision_network(model, 1000).eval().requires_grad_(False)
         example = torch.zeros(1, 3, SIDE, SIDE)
         network.to(memory_format=torch.channels_last)
         engine = Engine(network, example)
-        layers = used_layers(network, example)
+        found = find_layers(network, example)
         for name in options.sites:
-            population = SITES[name].population(layers)
+            population = SITES[name].population(found)
             contiguous = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
             ours, theirs = [], []
             for number in range(options.rounds):
@@ -132,7 +135,7 @@ def rows(options: argparse.Namespace, baseline: Baseline) -> Iterator[dict[str, 
 
 
 def main() -> None:
-    """Measure, print a table, and write JSON if asked."""
+    """Measure, print a table, and write JSON if requested."""
     parser = options_parser(__doc__)
     parser.add_argument("--models", nargs="+", default=PAPER_MODELS)
     parser.add_argument("--sites", nargs="+", choices=list(SITES), default=list(SITES))

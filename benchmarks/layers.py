@@ -2,11 +2,11 @@
 
     python benchmarks/layers.py [--imagenet FOLDER --weights FOLDER] [--output layers.json]
 
-What a study of layers does: for each, in the network's order, one corrupted run over all images.
-The two ways take turns layer by layer, so that a noisy machine slows both, on the same faults,
-and must give the same bits. The time with reuse holds all that it costs: measuring where to cut,
-and keeping the golden activations. `limit` is the ratio that unlimited cuts of no cost could give,
-by the floating-point operations before each layer; `--memory` bounds what is kept.
+As in a study of layers: one corrupted run over all images for each, in the network's order. The
+two variants take turns layer by layer, so that a noisy machine slows both, on the same faults, and
+must produce the same bits. The time with reuse includes all its costs: measuring where to cut, and
+keeping the golden activations. `limit` is the ratio that unlimited, free cuts could reach, by the
+floating-point operations before each layer; `--memory` bounds what is kept.
 """
 
 import argparse
@@ -28,29 +28,30 @@ from measuring import (
     report,
     write_images,
 )
-from resilience.trials.workload_cache import prepare
 from torch.utils.flop_counter import FlopCounterMode
 
 from resilience.faults.perturbations import Random
-from resilience.faults.population.layers import Population
-from resilience.faults.population.sites import Uniform
-from resilience.trials.workload import Subject
+from resilience.faults.population import Population, Uniform
+from resilience.faults.sampling import sample
+from resilience.trials.workload import Workload
+from resilience.trials.workloads import make_workload
 
 
-def limit(subject: Subject, every: int) -> float:
-    """Runs from the input over runs from each struck layer, in operations of layers."""
-    network = subject.classifier.network
+def limit(workload: Workload, every: int) -> float:
+    """Cost of runs from the input over that of runs from each faulty layer, in layer operations."""
+    network = workload.network
     with FlopCounterMode(display=False) as counter:
-        network(subject.classifier.preprocessing.example())
+        network(workload.samples.example())
     counts = counter.get_flop_counts()
     name = type(network).__name__
-    each = np.array([sum(counts[f"{name}.{layer.name}"].values()) for layer in subject.layers])
+    layers = Uniform().population(workload.population)
+    each = np.array([sum(counts[f"{name}.{layer.name}"].values()) for layer in layers])
     from_each = np.cumsum(each[::-1])[::-1]
     return float(each.sum() / from_each[::every].mean())
 
 
 def rows(options: argparse.Namespace, images: Path) -> Iterator[dict[str, Any]]:
-    """One row for each model."""
+    """One row per model."""
     for model in options.models:
         trial = composed(
             [
@@ -60,19 +61,19 @@ def rows(options: argparse.Namespace, images: Path) -> Iterator[dict[str, Any]]:
                 "device=cpu",
             ]
         )
-        reusing = prepare(trial.model, trial.dataset, trial.settings)
+        reusing = make_workload(trial.model, trial.dataset, trial.settings)
         settings = replace(
             trial.settings,
             batch_size=reusing.batch_size,
             threads=reusing.threads,
             prefix_memory=0,
         )
-        full = prepare(trial.model, trial.dataset, settings)
-        layers = Uniform().population(reusing.layers).layers[:: options.every]
+        full = make_workload(trial.model, trial.dataset, settings)
+        layers = Uniform().population(reusing.population).layers[:: options.every]
         seconds = {"full": 0.0, "reusing": 0.0}
         for layer in layers:
-            faults = draw_faults(
-                full.storage,
+            faults = sample(
+                full.memory,
                 Population((layer,)),
                 1,
                 Uniform(),
@@ -80,9 +81,9 @@ def rows(options: argparse.Namespace, images: Path) -> Iterator[dict[str, Any]]:
                 np.random.default_rng(0),
             )
             outputs = []
-            for name, subject in (("full", full), ("reusing", reusing)):
+            for name, workload in (("full", full), ("reusing", reusing)):
                 started = perf_counter()
-                outputs.append(subject.corrupted(faults)[0])
+                outputs.append(workload.corrupted(faults))
                 seconds[name] += perf_counter() - started
             assert torch.equal(*outputs), f"reuse changes what a fault in {layer.name} does"
         yield {
@@ -98,7 +99,7 @@ def rows(options: argparse.Namespace, images: Path) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure, print a table, and write JSON if asked."""
+    """Measure, print a table, and write JSON if requested."""
     parser = options_parser(__doc__)
     parser.add_argument("--models", nargs="+", default=["vgg19", "resnet50"])
     parser.add_argument("--images", type=int, default=100)

@@ -1,6 +1,6 @@
-"""What the benchmarks share: running the program as a user does, and reporting rows.
+"""Shared by the benchmarks: running the program as a user does, and reporting rows.
 
-Nothing here imports torch: a process starts with the peak memory of the one that started it.
+Nothing here imports torch: a process starts with the peak memory of its parent.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from resilience.results.record import Result, find_results, read_result
 from resilience.system.provenance import machine, versions
 
 if TYPE_CHECKING:
-    from resilience.trials.trial import Trial
+    from resilience.trials.workloads import ConfiguredTrial
 
 PROGRAM = (sys.executable, "-m", "resilience")
 PAPER_MODELS = ["vgg19", "resnet50", "inception_v3"]
@@ -32,16 +32,16 @@ PAPER_MODELS = ["vgg19", "resnet50", "inception_v3"]
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A campaign that was run in a process of its own.
+    """A campaign that was run in its own process.
 
     Attributes
     ----------
     directory
-        Where its trials are.
+        Contains its trials.
     seconds
-        From the process's start to its end.
+        From process start to end.
     peak_bytes
-        The most memory that the process held, shared pages of files included.
+        Peak memory of the process, including shared pages of files.
     """
 
     directory: Path
@@ -61,15 +61,14 @@ def run_campaign(
     Parameters
     ----------
     cache
-        The directory of the program's cache; an empty one makes it decode images and make
-        golden runs.
+        The program's cache directory; if empty, the program decodes images and does golden runs.
     program
-        Command that stands for `python -m resilience`.
+        Command to run in place of `python -m resilience`.
 
     Raises
     ------
     RuntimeError
-        If the program fails, with the end of what it said.
+        If the program fails, with the end of its output.
     """
     directory.mkdir(parents=True)
     log = directory / "campaign.log"
@@ -92,13 +91,13 @@ def run_campaign(
     return Campaign(directory, seconds, usage.ru_maxrss * unit)
 
 
-def composed(overrides: Sequence[str]) -> "Trial":
+def composed(overrides: Sequence[str]) -> "ConfiguredTrial":
     """The trial that overrides describe; nothing is loaded yet."""
     return build_trial(compose_trial(rates_as_choices(overrides)))
 
 
 def add_image_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which images and weights to use."""
+    """Add the options that choose images and weights."""
     parser.add_argument(
         "--imagenet", type=Path, help="folder of ImageNet images; synthetic images otherwise"
     )
@@ -109,14 +108,14 @@ def add_image_options(parser: argparse.ArgumentParser) -> None:
 
 
 def image_overrides(options: argparse.Namespace, model: str, images: Path) -> list[str]:
-    """Overrides for a model on the images that the options ask for.
+    """Overrides for a model on the images that the options choose.
 
     Parameters
     ----------
     images
-        A folder for class folders of synthetic images, where they are to be used.
+        Folder with the class folders of synthetic images, if they are used.
     """
-    # Resolved, as campaigns run in directories of their own.
+    # Resolved, as each campaign runs in its own directory.
     weights = options.weights.resolve() / f"{model}.pth" if options.weights else "none"
     overrides = [f"model={model}", f"model.weights={weights}"]
     if options.imagenet:
@@ -137,7 +136,7 @@ def write_images(folder: Path, number: int, side: int) -> None:
 
 
 def options_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser of a benchmark's command line, with the options that all of them have."""
+    """A parser for a benchmark's command line, with the options common to all benchmarks."""
     parser = argparse.ArgumentParser(
         description=(description or "").partition("\n")[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -147,9 +146,9 @@ def options_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def report(options: argparse.Namespace, rows: Iterable[dict[str, Any]]) -> None:
-    """Print rows as they come and a table of all, and keep them as JSON if asked.
+    """Print rows as they arrive and then a table, and write JSON if requested.
 
-    The file is written anew after every row, so that an hour's work is not lost to the next.
+    The file is rewritten after every row, so that a later failure loses no rows.
     """
     document: dict[str, Any] = {
         "benchmark": Path(sys.argv[0]).stem,

@@ -1,15 +1,15 @@
-"""A campaign's wall time over the sum of its bare forward passes.
+"""A campaign's wall time relative to the sum of its bare forward passes.
 
     python benchmarks/overhead.py [--imagenet FOLDER --weights FOLDER] [--output overhead.json]
 
 The wall time is that of the whole command, from an empty cache: start-up, decoding, measuring
-the batch size, the golden run, injection, proofs, results, analysis. The bare passes are timed in
-the same process, so that a noisy machine slows both: what one run over the images takes, times
-the trials and the golden run. Passes beyond these, such as those that measure the batch size, are
-overhead. Reuse of the golden prefix is off, as it would save passes.
+the batch size, the golden run, injection, verification, results, analysis. The bare passes are
+timed in the same process, so that a noisy machine slows both: the time of one run over the images,
+times the number of trials plus the golden run. Further passes, such as those that measure the
+batch size, are overhead. Reuse of the golden prefix is off, as it would save passes.
 
-With `--prepared`, `python -m resilience.prepare` has filled the cache before, so that the golden
-run, decoding and measuring are neither in the one nor in the other.
+With `--prepared`, `python -m resilience.prepare` fills the cache first, so that the golden run,
+decoding and measuring count on neither side.
 """
 
 import argparse
@@ -36,7 +36,7 @@ TIMED = Path(__file__).with_name("timed_campaign.py")
 
 
 def rows(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
-    """One row for each model."""
+    """One row per model."""
     images = folder / "images"
     if not options.imagenet:
         write_images(images, options.images, options.side)
@@ -73,7 +73,7 @@ def rows(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def main() -> None:
-    """Measure, print a table, and write JSON if asked."""
+    """Measure, print a table, and write JSON if requested."""
     parser = options_parser(__doc__)
     parser.add_argument("--models", nargs="+", default=["resnet50"])
     parser.add_argument("--trials", type=int, default=30)

@@ -3,9 +3,9 @@
     python benchmarks/plain_script.py --architecture resnet50 --weights resnet50.pth \
         --images images.csv [--faults faults.csv | --rate 1e-5 [--perturb random]]
 
-One process is one run: it loads the network and decodes the images, corrupts a copy of the
-network as PyTorchFI does, and evaluates it in batches of 32 in PyTorch's usual layout. Nothing of
-`resilience` is used. It prints JSON.
+One process is one run: it loads the network, decodes the images, corrupts a copy of the network
+as PyTorchFI does, and evaluates it in batches of 32 in PyTorch's usual layout. It uses nothing
+from `resilience`, and prints JSON.
 """
 
 import argparse
@@ -39,7 +39,7 @@ class Fault:
 
 
 class Listed(Dataset[tuple[Tensor, int]]):
-    """Images and labels of a CSV file with the columns file and label."""
+    """Images and labels from a CSV file with the columns file and label."""
 
     def __init__(self, path: Path, transform: Callable[[Image.Image], Tensor]) -> None:
         with path.open(newline="", encoding="utf-8") as file:
@@ -57,9 +57,9 @@ class Listed(Dataset[tuple[Tensor, int]]):
 def decide_each(
     network: nn.Module, layers: Iterable[str], rate: float
 ) -> list[tuple[str, tuple[int, ...]]]:
-    """Layers and indices of struck weights: a coin for every single weight, in Python.
+    """Layers and indices of faulty weights: one random number per weight, in Python.
 
-    PyTorchFI's `multi_weight_inj` finds them so, by nested loops, which are slower than this one.
+    PyTorchFI's `multi_weight_inj` does the same in nested loops, which are slower than this one.
     """
     struck = []
     for layer in layers:
@@ -71,7 +71,7 @@ def decide_each(
 
 
 def corrupted_copy(network: nn.Module, faults: Sequence[Fault]) -> nn.Module:
-    """A copy of the whole network, with one weight after the other overwritten, as PyTorchFI."""
+    """A copy of the whole network with its weights overwritten one by one, as PyTorchFI does."""
     corrupted = copy.deepcopy(network)
     with torch.no_grad():
         for fault in faults:
@@ -92,7 +92,7 @@ def listed_faults(network: nn.Module, path: Path) -> list[Fault]:
 
 
 def drawn_faults(network: nn.Module, rate: float, perturb: str) -> list[Fault]:
-    """Faults on weights of convolutions, zero or evenly from [-1, 1]."""
+    """Faults in weights of convolutions, zero or uniform in [-1, 1]."""
     layers = [name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)]
     return [
         Fault(layer, index, 0.0 if perturb == "zero" else random.uniform(-1, 1))
@@ -101,7 +101,7 @@ def drawn_faults(network: nn.Module, rate: float, perturb: str) -> list[Fault]:
 
 
 def load_network(architecture: str, weights: Path) -> nn.Module:
-    """A classifier of torchvision with the weights of a file, in evaluation mode."""
+    """A torchvision classifier with weights from a file, in evaluation mode."""
     state = torch.load(weights, weights_only=True)
     classes = [tensor for name, tensor in state.items() if name.endswith("bias")][-1].numel()
     options = {}
@@ -115,7 +115,7 @@ def load_network(architecture: str, weights: Path) -> nn.Module:
 
 
 def top1_error(network: nn.Module, images: Listed, workers: int) -> float:
-    """Share of wrongly classified images."""
+    """Fraction of misclassified images."""
     wrong = 0
     with torch.no_grad():
         for inputs, labels in DataLoader(images, batch_size=32, num_workers=workers):
@@ -124,7 +124,7 @@ def top1_error(network: nn.Module, images: Listed, workers: int) -> float:
 
 
 def main() -> None:
-    """Make one run and print its top-1 error."""
+    """Do one run and print its top-1 error."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--architecture", required=True)
     parser.add_argument("--weights", type=Path, required=True)

@@ -1,9 +1,9 @@
-"""`python -m resilience`, with the time of every forward pass noted.
+"""`python -m resilience`, recording the time of every forward pass.
 
     PASSES=FILE python benchmarks/timed_campaign.py -m OVERRIDES
 
-FILE gets JSON: one pair of seconds and images for each pass through a whole network. Only the
-outermost of nested modules counts. For the CPU: elsewhere a call ends before its work does.
+FILE receives JSON: one pair of seconds and images per pass through a whole network. Only the
+outermost of nested modules counts. CPU only: on other devices a call returns before its work ends.
 """
 
 import json

@@ -89,6 +89,15 @@ def analyse(
     ------
     UserError
         If a setting is out of range, a column cannot be analysed, or there is no trial with faults.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import resilience as rs
+    >>> rows = pd.DataFrame({"frate": [1e-5] * 3 + [5e-5] * 3, "top1_error": [1, 2, 3, 4, 6, 8]})
+    >>> analysis = rs.analyse(rows, response="top1_error", factors=["frate"])
+    >>> analysis.descriptives["mean"].tolist()
+    [2.0, 6.0]
     """
     if not 0 < alpha < 1:
         raise UserError(f"alpha must lie between 0 and 1, got {alpha}")

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def begin(config: DictConfig, run: Run, size: int, found: int, others: int) -> N
         "versions": versions(),
         "git": repository(Path.cwd()),
         "machine": hardware(),
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     path = run.directory / CAMPAIGN_FILE
     with FileLock(run.directory / f".{CAMPAIGN_FILE}.lock"):  # shards may start at the same time
@@ -136,7 +136,7 @@ def how_to_go_on(runs: Sequence[Run]) -> str:
 
 
 def _analyse(directory: Path, critical: int) -> None:
-    from resilience.analyze import analyse_campaign
+    from resilience.analysis import analyse_campaign
 
     try:
         written = analyse_campaign([directory], critical=critical)

@@ -67,6 +67,6 @@ def _rename(config: DictConfig, override: str) -> None:
     task[list(task).index("replica=0")] = override
     style = job.config.override_dirname
     first, last = (text.replace("=", style.kv_sep) for text in ("replica=0", override))
-    dirname: Any = job._get_node("override_dirname")._value()  # unresolved if it is an interpolation
+    dirname: Any = job._get_node("override_dirname")._value()  # unresolved, if interpolated
     items = dirname.split(style.item_sep)
     job.override_dirname = style.item_sep.join(last if item == first else item for item in items)

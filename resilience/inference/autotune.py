@@ -49,7 +49,7 @@ def measured_batch_size(network: nn.Module, example: Tensor) -> int:
 def measured_threads(network: nn.Module, example: Tensor) -> int:
     """All threads that torch would use, or half of them if that is faster by a tenth.
 
-    It is where two threads share the execution units of one core.
+    That is the case where two threads share the execution units of one core.
     """
     available = torch.get_num_threads()
     half = max(1, available // 2)

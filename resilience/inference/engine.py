@@ -111,7 +111,7 @@ class Engine:
 
     @contextmanager
     def corrupted(self, faults: Sequence[LayerFaults]) -> Iterator[None]:
-        """Compute with faults for the duration of a block, then restore the weights and verify them.
+        """Compute with faults for the duration of a block, then restore and verify the weights.
 
         In a layer folded with the batch normalisation after it, the faulty value is multiplied by
         its channel's factor. But where such a value is not finite, or beyond the fourth root of

@@ -140,7 +140,7 @@ class GoldenPrefix:
             del self._kept[dropped]
 
     def _measured(self) -> dict[int, Cut]:
-        """What starting at the first use of each parameter, except the earliest, saves and costs."""
+        """What starting at each parameter's first use, except the earliest, saves and costs."""
         batches = self._kept[0]
         measured = profile(self._network, *batches[0])
         total = sum(measured.seconds)

@@ -30,7 +30,7 @@ class Measurement:
     Attributes
     ----------
     layers
-        Every tensor of the network that faults may strike.
+        Every tensor of the network that can hold faults.
     images
         Number of images that a trial evaluates.
     seconds

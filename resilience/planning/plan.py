@@ -12,7 +12,7 @@ from resilience.analysis.power.foresight import (
     foresee_effects,
     foresee_spread,
 )
-from resilience.analysis.power.sample_size import sample_size
+from resilience.analysis.power.statistical_injection import sample_size
 from resilience.analysis.tables.model import COUNTED_ROLES, ROLES
 from resilience.faults.plan import fault_count
 from resilience.faults.population import Population
@@ -70,7 +70,7 @@ class FaultPlan:
     Attributes
     ----------
     population
-        Number of weights that may be struck.
+        Number of weights that can be faulty.
     counts
         Faults per draw, by failure rate; by `faults=N` where their number is exact.
     weight_sample, bit_sample

@@ -13,7 +13,7 @@ from resilience.system.cache import DamagedCacheError
 
 
 def state_sha256(state: Mapping[str, Tensor]) -> str:
-    """sha256 of named tensors, sorted by name: names, types, shapes, and bytes in row-major order."""
+    """sha256 of named tensors, by name: names, types, shapes, and bytes in row-major order."""
     content = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())

@@ -17,7 +17,6 @@ from resilience.faults.perturbations import AnyPerturbation
 from resilience.faults.plan import EVERYWHERE, SamplingPlan, number_format
 from resilience.faults.population import Population, Sites
 from resilience.metrics import Accuracy, Outcome, accuracy, judge
-from resilience.results.record import Result
 from resilience.system.errors import UserError
 from resilience.system.tensors import state_sha256
 from resilience.trials.samples import LoadedSamples
@@ -180,8 +179,8 @@ def run(
     Returns
     -------
     pandas.DataFrame
-        One row for each golden run and each draw, with the columns of `trials.csv`; what each draw
-        did to which layer and bit is in `attrs["draws"]`. `analyse` takes it.
+        One row for each golden run and each draw, with the columns of `trials.csv`. `analyse`
+        takes it; `attrs["draws"].table` has the layer and the bit of each draw.
 
     Raises
     ------
@@ -199,7 +198,7 @@ def run(
     >>> table["kind"].value_counts().to_dict()
     {'trial': 6, 'golden': 1}
     """
-    from resilience.analysis.read.table import observations_of
+    from resilience.analysis.read import frame_of, read_results
 
     design = [_cell(cell) for cell in cells]
     if not design:
@@ -226,14 +225,7 @@ def run(
                 )
                 results.append(run_trial(trial, workloads[key])[0])
                 bar.update()
-    return _table(results, observations_of)
-
-
-def _table(results: list[Result], observations_of: Any) -> "pd.DataFrame":
-    observations = observations_of(results)
-    table: pd.DataFrame = observations.trials
-    table.attrs["draws"] = observations.draws
-    return table
+    return frame_of(read_results(results))
 
 
 def _cell(given: Cell | Mapping[str, Any]) -> Cell:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import numpy as np
@@ -97,7 +97,7 @@ def run_trial(trial: Trial, workload: Workload) -> tuple[Result, str]:
     RestorationError
         If the weights afterwards are not those from before.
     """
-    started, clock = datetime.now(timezone.utc), time.perf_counter()
+    started, clock = datetime.now(UTC), time.perf_counter()
     population = trial.plan.population(workload.population)
     _log_population(trial, workload, population)
     golden, labels = workload.golden, workload.samples.labels

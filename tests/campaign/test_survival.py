@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from resilience.results.record import find_results, read_whole_result
 from tests.test_main import run
@@ -94,6 +95,7 @@ def test_a_damaged_cache_is_made_again(
     own_cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)  # on which a fit depends, and which the first campaign leaves behind
     sweep = ["frate=0.1", "replica=0", "analysis.enabled=false", "model.weights=fit"]
     sweep.append("model.fit.epochs=1")
     assert run_here([*sweep, "campaign=first"], monkeypatch) == 0

@@ -20,6 +20,32 @@ DRAWS = "draws"
 """Attribute of a frame of trials (`DataFrame.attrs`) that may hold the table of their draws."""
 
 
+class AttachedTable:
+    """A table among the attributes of another one.
+
+    pandas copies attributes with every operation and compares them to combine frames: this one is
+    shared by all copies, and equal to itself alone.
+
+    Attributes
+    ----------
+    table
+        A data frame.
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+
+    def __deepcopy__(self, memo: object) -> "AttachedTable":
+        return self
+
+
+def frame_of(observations: Observations) -> pd.DataFrame:
+    """The trials of observations as a data frame, which carries their draws along."""
+    frame = observations.trials.copy(deep=False)
+    frame.attrs[DRAWS] = AttachedTable(observations.draws)
+    return frame
+
+
 def read_frame(
     frame: pd.DataFrame, response: str | None = None, factors: Sequence[str] | None = None
 ) -> Observations:
@@ -36,7 +62,8 @@ def read_frame(
     """
     if not frame.columns.is_unique:
         raise UnfitObservationsError("the column names are not unique")
-    draws = frame.attrs.get(DRAWS)
+    attached = frame.attrs.get(DRAWS)
+    draws = attached.table if isinstance(attached, AttachedTable) else attached
     rows = _plain(frame)
     if ERROR_INCREASE.name not in rows and {"top1_error", "golden_top1_error"} <= set(rows):
         rows = with_increase(rows)

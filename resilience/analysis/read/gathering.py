@@ -67,13 +67,7 @@ def gather(paths: Sequence[Path]) -> Gathered:
         If a path is not a directory or holds no readable result, or if results of one model
         differ in their weights or images.
     """
-    rows: list[Mapping[str, Any]] = []
-    draws: list[Mapping[str, Any]] = []
-    orders: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
-    problems: list[Problem] = []
-    failed: list[Mapping[str, Any]] = []
-    seen: dict[str, Path] = {}
-    provenance = _Provenance()
+    gathering = _Gathering()
     for directory in paths:
         if not directory.is_dir():
             raise UnfitObservationsError(f"{directory} is not a directory")
@@ -81,27 +75,62 @@ def gather(paths: Sequence[Path]) -> Gathered:
         campaign = directory.resolve().name
         for path in find_results(directory):
             try:
-                result = read_result(path)
-                row, drawn = _row(campaign, result), list(draw_rows(result))
+                gathering.add(read_result(path), campaign, str(path))
+                readable = True
             except (DamagedResultError, KeyError, TypeError, OSError) as error:
-                problems.append((str(path), "damaged", _one_line(error)))
-                continue
-            readable = True
-            first = seen.setdefault(_identity(result), path)
-            if first is not path:
-                problems.append((str(path), "duplicate", f"the same trial as {first}"))
-                continue
-            rows.append(row)
-            draws.extend(drawn)
-            orders[result.trial["model"]].add(tuple(result.faults["by_layer"]))
-            provenance.add(campaign, result, len(drawn))
+                gathering.problems.append((str(path), "damaged", _one_line(error)))
         for failure in find_failures(directory):
-            failed.append(failure.trial)
-            problems.append((str(failure.directory), "failed", failure.reason))
+            gathering.failed.append(failure.trial)
+            gathering.problems.append((str(failure.directory), "failed", failure.reason))
         if not readable:
             raise UnfitObservationsError(f"no readable {RESULT_FILE} below {directory}")
-    problems.extend(provenance.mixed())
-    return Gathered(rows, draws, orders, failed, problems, provenance.summary())
+    return gathering.gathered()
+
+
+def gather_results(results: Iterable[Result]) -> Gathered:
+    """Gather results that were never written to files.
+
+    Raises
+    ------
+    UnfitObservationsError
+        If results of one model differ in their weights or images.
+    """
+    gathering = _Gathering()
+    for number, result in enumerate(results):
+        gathering.add(result, "", f"result {number}")
+    return gathering.gathered()
+
+
+class _Gathering:
+    """Results as they come."""
+
+    def __init__(self) -> None:
+        self.rows: list[Mapping[str, Any]] = []
+        self.draws: list[Mapping[str, Any]] = []
+        self.orders: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+        self.problems: list[Problem] = []
+        self.failed: list[Mapping[str, Any]] = []
+        self._seen: dict[str, str] = {}
+        self._provenance = _Provenance()
+
+    def add(self, result: Result, campaign: str, source: str) -> None:
+        """Take a result, unless there is one of the same trial already."""
+        row, drawn = _row(campaign, result), list(draw_rows(result))
+        first = self._seen.setdefault(_identity(result), source)
+        if first != source:
+            self.problems.append((source, "duplicate", f"the same trial as {first}"))
+            return
+        self.rows.append(row)
+        self.draws.extend(drawn)
+        self.orders[result.trial["model"]].add(tuple(result.faults["by_layer"]))
+        self._provenance.add(campaign, result, len(drawn))
+
+    def gathered(self) -> Gathered:
+        problems = [*self.problems, *self._provenance.mixed()]
+        return Gathered(
+            *(self.rows, self.draws, self.orders, self.failed, problems),
+            self._provenance.summary(),
+        )
 
 
 def _identity(result: Result) -> str:

@@ -1,7 +1,7 @@
 """Campaigns and CSV files read into one tidy table."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,13 @@ from typing import Any
 import pandas as pd
 
 from resilience.analysis.read.draws import draws_table
-from resilience.analysis.read.gathering import GOLDEN_METRICS, LABELS, Gathered, gather
+from resilience.analysis.read.gathering import (
+    GOLDEN_METRICS,
+    LABELS,
+    Gathered,
+    gather,
+    gather_results,
+)
 from resilience.analysis.read.selection import problem_table, roles_of, select
 from resilience.analysis.tables import RESPONSES, Observations, UnfitObservationsError
 from resilience.results.metrics_table import (
@@ -18,6 +24,7 @@ from resilience.results.metrics_table import (
     FAULT_COUNT,
     METRICS,
 )
+from resilience.results.record import Result
 
 GOLDEN_COLUMNS = {f"golden_{name}": name for name in GOLDEN_METRICS}
 """Columns of a trial that hold metrics of its golden run, with the names of the metrics."""
@@ -51,7 +58,21 @@ def read_campaigns(paths: Sequence[Path]) -> Observations:
         If a path is not a directory or holds no result, or if results of one model differ in
         their weights or images.
     """
-    gathered = gather(paths)
+    return _observed(gather(paths))
+
+
+def read_results(results: Iterable[Result]) -> Observations:
+    """Observations of results that were never written to files.
+
+    Raises
+    ------
+    UnfitObservationsError
+        If results of one model differ in their weights or images.
+    """
+    return _observed(gather_results(results))
+
+
+def _observed(gathered: Gathered) -> Observations:
     trials = with_increase(pd.DataFrame(gathered.rows, columns=list(COLUMNS)))
     trials = trials.astype(dict.fromkeys(OPTIONAL_COLUMNS, float))  # objects if all are missing
     struck = trials[(trials["frate"] > 0) | (trials["faults"] > 0)].assign(kind="trial")

@@ -29,5 +29,5 @@ class Cluster(ABC):
     def run(self, work: Work, chunks: Sequence[Chunk]) -> Iterator[JobReturn]:
         """Run all trials and return the outcome of each, in any order.
 
-        If a worker ends early, the trials of its chunk count as failed; other chunks are unaffected.
+        If a worker ends early, only the trials of its chunk count as failed.
         """
