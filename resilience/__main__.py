@@ -82,7 +82,7 @@ def _run_program() -> None:
                 _run_and_end(session)
         except signals.Interrupted as stop:
             command = lifecycle.how_to_go_on(session.runs)
-            print(f"stopped by {stop}; to go on: {command}", file=sys.stderr)
+            print(f"stopped by {stop}; to resume: {command}", file=sys.stderr)
             sys.exit(stop.status)
 
 

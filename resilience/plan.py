@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_intermixed_args(arguments)
     if options.power <= options.alpha:
-        parser.error("--power must be above --alpha: that much every test has")
+        parser.error("--power must exceed --alpha, which any test attains")
     with ending_in_one_line():
         made = plan_campaign(options)
         from resilience.planning.text import plan_text
@@ -70,17 +70,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m resilience.plan",
-        description="Say what a campaign will do, cost and be able to say, without running it.",
+        description="Say what a campaign will do, cost and be able to show, without running it.",
     )
     parser.add_argument("overrides", nargs="*", help="as for python -m resilience -m")
     parser.add_argument("--json", action="store_true", help="everything as JSON, by layer")
     for name, kind, default, what in (
-        ("effect", _positive, 0.25, "Cohen's f that the ANOVA is to see"),
-        ("sd-ratio", _above_one, 2.0, "ratio of standard deviations that Brown-Forsythe is to see"),
-        ("power", probability, 0.8, "chance with which they are to see it"),
+        ("effect", _positive, 0.25, "Cohen's f that the ANOVA should detect"),
+        (
+            "sd-ratio",
+            _above_one,
+            2.0,
+            "ratio of standard deviations that Brown-Forsythe should detect",
+        ),
+        ("power", probability, 0.8, "power of the tests to detect them"),
         ("alpha", probability, 0.05, "level of the tests"),
         ("margin", probability, 0.01, "margin of error of the proportion of critical faults"),
-        ("confidence", probability, 0.99, "confidence in it"),
+        ("confidence", probability, 0.99, "confidence level of that proportion"),
     ):
         parser.add_argument(
             f"--{name}", metavar="X", type=kind, default=default, help=f"{what} (%(default)s)"

@@ -106,11 +106,11 @@ def report(done: Replay) -> Iterator[str]:
         yield f"Damaged: {done.damage}"
     for difference in done.workload:
         what = difference.what.removesuffix("_sha256")
-        yield f"Other {what} than the result's, so that nothing else need agree: {difference}"
+        yield f"Different {what}, so that nothing else can be expected to agree: {difference}"
     yield from _listed("Setting", done.settings)
     if done.machine:
         yield (
-            "Not the machine of the result, so that cross-entropies may differ by "
+            "Another machine than the result's, on which cross-entropies may differ by "
             f"{CROSS_ENTROPY_TOLERANCE:g}, relatively:"
         )
         yield from (f"  {difference}" for difference in done.machine)
@@ -152,7 +152,7 @@ def _present(file: Path) -> DictConfig:
     """A configuration, possibly from an earlier version, in current names."""
     config = OmegaConf.to_container(OmegaConf.load(file))
     if not isinstance(config, dict):
-        raise TypeError("it holds no mapping")
+        raise TypeError("it does not contain a mapping")
     present: dict[str, Any] = in_present_names(config)
     return OmegaConf.create(present)
 
@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0 if the result agrees, 1 if not."""
     parser = argparse.ArgumentParser(
         prog="python -m resilience.replay",
-        description="Run one trial again from its own files, and say whether everything agrees.",
+        description="Run one trial again from its own files, and check that everything agrees.",
     )
     parser.add_argument("result", type=Path, help=f"a trial's {RESULT_FILE}, or its directory")
     path = parser.parse_args(arguments).result

@@ -13,13 +13,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m resilience.status",
-        description="How far a campaign is, wherever it runs, and which of its trials failed.",
+        description="Show the progress of a campaign, wherever it runs, and its failed trials.",
     )
     parser.add_argument("directory", metavar="DIR", type=Path, help="the campaign's directory")
-    parser.add_argument("--follow", action="store_true", help="until no trial is left")
+    parser.add_argument(
+        "--follow", action="store_true", help="keep updating until no trial is left"
+    )
     options = parser.parse_args(arguments)
     if not options.directory.is_dir():
-        print(f"resilience.status: {options.directory} is no directory", file=sys.stderr)
+        print(f"resilience.status: {options.directory} is not a directory", file=sys.stderr)
         return 1
     if options.follow:
         try:

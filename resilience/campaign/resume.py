@@ -107,8 +107,8 @@ def finished(
         _refuse_other_workload(result or reference, now)
         if result is not None and identity_digest(now) != result.fingerprint:
             raise MixedCampaignError(
-                f"the campaign has a result of {trial.model.name} made with another version of the "
-                "program, which draws other faults or computes otherwise; start another campaign"
+                f"the campaign has a result for {trial.model.name} from another version of the "
+                "program, which draws different faults or computes differently; start a new one"
             )
     return found
 
@@ -138,11 +138,11 @@ def _refuse_other_settings(trials: Sequence["ConfiguredTrial"], results: Sequenc
         comparable = setting.context in contexts and len(there) == 1
         if comparable and not swept and not empty and here - there:
             others = ", ".join(sorted(here - there))
-            differences.append(f"{setting.name} is {min(there)} there and {others} now")
+            differences.append(f"{setting.name} was {min(there)}, is now {others}")
     if differences:
         raise MixedCampaignError(
-            f"the campaign has results of other settings: {'; '.join(differences)}; "
-            "start another campaign, or run this one as it was"
+            f"the campaign has results with different settings: {'; '.join(differences)}; "
+            "start a new campaign, or use the settings of this one"
         )
 
 
@@ -212,8 +212,8 @@ def _refuse_other_workload(result: Result | None, now: Identity) -> None:
         if before != after:
             what = words.format_map(result.trial)
             raise MixedCampaignError(
-                f"the campaign has results with other {what}: {before} there and {after} now; "
-                "start another campaign, or run this one as it was"
+                f"the campaign has results with different {what}: {before} before, {after} now; "
+                "start a new campaign, or use the settings of this one"
             )
 
 
@@ -223,7 +223,7 @@ def _warn_of_other_versions(results: Sequence[Result]) -> None:
     others = made_with - {here}
     if others:
         log.warning(
-            "results of this campaign were made with torch %s, and more are made with %s: "
+            "existing results of this campaign used torch %s, new ones use %s: "
             "figures may differ in their last digits",
             ", ".join(sorted(others)),
             here,

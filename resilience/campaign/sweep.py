@@ -120,9 +120,11 @@ def refuse_twins(trials: Sequence[Overrides], config: DictConfig) -> None:
         values[name].isdisjoint({"None", f"{name}=null"}) for name in ("faults_from", "faults")
     )
     if listed and len(values["replica"]) > 1:
-        raise UserError("all replicas of a list of faults are the same; say replica=0")
+        raise UserError("all replicas of listed faults are identical; say replica=0")
     if (listed or exact) and len(values["frate"]) > 1:
-        raise UserError("faults take the place of frate, which is swept; leave one of them out")
+        raise UserError(
+            "frate is swept, but faults or faults_from replaces it; leave one of them out"
+        )
 
 
 def by_workload(trials: Sequence[Overrides]) -> list[Overrides]:

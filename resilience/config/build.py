@@ -113,9 +113,7 @@ def build_trial(config: DictConfig, campaign: Path | None = None) -> "Configured
 
     model, dataset = _resolved(config.model), _resolved(config.dataset)
     if model["weights"] is None:
-        raise UserError(
-            f"dataset {dataset['name']} has no weights of its own; say model.weights=FILE"
-        )
+        raise UserError(f"dataset {dataset['name']} has no default weights; say model.weights=FILE")
     preprocessing, network, images = model["preprocessing"], model["network"], dataset["images"]
     return ConfiguredTrial(
         model=Model(
@@ -189,7 +187,7 @@ def _fault_plan(config: DictConfig) -> "FaultPlan":
             config.strata,
         )
     if (config.faults, config.draws, config.strata) != (None, 1, None):
-        raise UserError("faults_from lists all faults; leave faults, draws and strata out")
+        raise UserError("faults_from already lists the faults; leave faults, draws and strata out")
     return read_list_file(config.faults_from)
 
 

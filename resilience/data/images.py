@@ -144,10 +144,10 @@ def _decode(
             file = source.samples[i][0] if hasattr(source, "samples") else f"image {i}"
             if not dataset.skip_corrupt:
                 raise UserError(
-                    f"{file} can't be decoded ({error}); mend or remove it, "
-                    "or leave such images out with dataset.skip_corrupt=true"
+                    f"{file} can't be decoded ({error}); repair or remove it, "
+                    "or skip such images with dataset.skip_corrupt=true"
                 ) from error
-            log.warning("left out %s, which can't be decoded (%s)", file, error)
+            log.warning("skipped %s, which can't be decoded (%s)", file, error)
             continue
         labels.append(int(label))
     if not labels:

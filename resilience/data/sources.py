@@ -84,7 +84,7 @@ class ImageNet:
                 )
             self.samples.append((str(file), index[wnid[0]]))
         if not self.samples:
-            raise UserError(f"dataset.root={root} holds no images")
+            raise UserError(f"dataset.root={root} contains no images")
         self.targets = [label for _, label in self.samples]
 
     def __len__(self) -> int:

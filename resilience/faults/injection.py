@@ -100,10 +100,11 @@ def refuse_other_network(network: nn.Module, draw: Draw) -> None:
     for layer in draw.exposed:
         if layer.part == "inputs":
             continue
-        if layer.owner not in tensors:
-            raise UserError(f"this network has no layer {layer.owner}, which the faults strike")
-        shape = tuple(tensors[layer.owner].shape)
-        if layer.part == "weights" and shape != layer.shape:
+        name = layer.owner if layer.part == "activations" else layer.name
+        if name not in tensors:
+            raise UserError(f"this network has no layer {name}, which the faults strike")
+        shape = tuple(tensors[name].shape)
+        if layer.part != "activations" and shape != layer.shape:
             raise UserError(
                 f"{layer.name} of this network has shape {shape}, not {layer.shape} as in the "
                 "network that the faults were drawn for"

@@ -167,7 +167,7 @@ def _optimised(stored: nn.Module, example: Tensor, apart: Sequence[Tensor]) -> n
         traced = fx.symbolic_trace(stored)
         fold(traced, apart)
     except Exception as error:  # tracing runs the network's own code, which may raise anything
-        log.info("the network is computed as it is, as torch.fx can't trace it: %s", error)
+        log.info("the network is not optimised, because torch.fx can't trace it: %s", error)
         return stored
     traced.eval().to(memory_format=torch.channels_last)
     example = torch.linspace(-2, 2, example.numel(), device=example.device).reshape(example.shape)
@@ -175,6 +175,8 @@ def _optimised(stored: nn.Module, example: Tensor, apart: Sequence[Tensor]) -> n
         expected, outputs = stored(example), traced(example)
     close = 1e-3 * expected.abs().max().item()
     if not torch.allclose(outputs, expected, rtol=0, atol=close, equal_nan=True):
-        log.warning("the network is computed as it is, as tracing and folding would change it")
+        log.warning(
+            "the network is not optimised, because tracing and folding would change its outputs"
+        )
         return stored
     return traced

@@ -33,7 +33,7 @@ def load_file(network: nn.Module, path: Path) -> None:
     wrong = {
         "missing": wanted.keys() - state.keys(),
         "unexpected": state.keys() - wanted.keys(),
-        "of another shape": {
+        "of a different shape": {
             name for name in wanted.keys() & state.keys() if wanted[name].shape != state[name].shape
         },
     }
@@ -43,7 +43,7 @@ def load_file(network: nn.Module, path: Path) -> None:
         if names
     ]
     if complaints:
-        raise UserError(f"{path} holds other weights than the network's: {'; '.join(complaints)}")
+        raise UserError(f"the weights in {path} do not match the network: {'; '.join(complaints)}")
     network.load_state_dict(state)
 
 
@@ -57,5 +57,5 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path} can't be read as weights: {reason}") from error
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise UserError(f"{path} holds no state dict (tensors by name)")
+        raise UserError(f"{path} does not contain a state dict (tensors by name)")
     return state

@@ -109,7 +109,7 @@ def choose_preprocessing(model: Model, dataset: Dataset) -> Preprocessing:
         return Preprocessing(resize=size, crop=size)
     if named is None:
         raise UserError(
-            f"nothing says how images become inputs of {model.name}; "
+            f"the preprocessing of {model.name} is not known; "
             "set model.preprocessing (resize, crop, mean, std) or dataset.image_size"
         )
     wanted = named.transforms()
@@ -157,7 +157,8 @@ def load_classifier(
     if outputs != classes:
         raise UserError(
             f"model {model.name} has {outputs} output classes (weights {model.weights}), "
-            f"dataset {dataset.name} has {classes}; choose weights and a dataset that go together"
+            f"dataset {dataset.name} has {classes}; "
+            "choose weights and a dataset with the same number of classes"
         )
     return Classifier(network, preprocessing, device, state_sha256(network.state_dict()))
 
@@ -180,7 +181,7 @@ def _pretrained(model: Model) -> nn.Module:
     except OSError as error:
         checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
         raise UserError(
-            f"{weights} of {model.name} can't be downloaded ({error}); without a network, bring "
+            f"{weights} of {model.name} can't be downloaded ({error}); without a network, copy "
             f"{weights.url.rpartition('/')[2]} into {checkpoints}, or give model.weights=FILE"
         ) from error
     return network
@@ -199,5 +200,5 @@ def _outputs(network: nn.Module, preprocessing: Preprocessing, device: torch.dev
     with torch.inference_mode():
         logits = network(preprocessing.example().to(device))
     if not isinstance(logits, Tensor) or logits.ndim != 2:
-        raise UserError("a classifier must give logits of shape (images, classes)")
+        raise UserError("a classifier must return logits of shape (images, classes)")
     return logits.shape[1]

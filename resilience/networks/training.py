@@ -36,7 +36,11 @@ def fitted_state(
     """
 
     def make(temporary: Path) -> None:
-        log.info("fitting %s to %d images, once", path.stem, len(images))
+        log.info(
+            "fitting %s to %d images; the weights are then kept in the cache",
+            path.stem,
+            len(images),
+        )
         fit(network, images, preprocessing, recipe, device)
         state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
         save_tensors(temporary, state)

@@ -65,7 +65,7 @@ def measure_apart(model: Model, dataset: Dataset, settings: Settings) -> Measure
             return executor.submit(_measure_or_say, model, dataset, settings).result()
         except BrokenProcessPool as error:
             raise UserError(
-                f"the process that measured {model.name} was killed, as for want of memory; "
+                f"the process that measured {model.name} was killed, possibly for lack of memory; "
                 "try a smaller batch_size"
             ) from error
 

@@ -64,7 +64,7 @@ def _faults(plan: Plan) -> Iterator[str]:
 def _costs(plan: Plan) -> Iterator[str]:
     yield "Time and memory on this machine, one trial after another (one batch was measured)"
     yield from _table(
-        ("model", "device", "threads", "batch", "a trial", "trials", "in all", "memory"),
+        ("model", "device", "threads", "batch", "per trial", "trials", "total", "memory"),
         [
             (
                 _name(plan, cost.model, cost.dataset),
@@ -80,15 +80,15 @@ def _costs(plan: Plan) -> Iterator[str]:
         ],
         names=2,
     )
-    yield f"  All of it: {duration_text(plan.seconds)}, golden runs included; downloads, decoding,"
-    yield "  fits and the start of each trial come on top."
+    yield f"  Total: {duration_text(plan.seconds)}, with golden runs; without downloads, decoding,"
+    yield "  fits and the start-up of each trial."
 
 
 def _effects(plan: Plan) -> Iterator[str]:
     if not plan.effects:
         return
     wish = plan.wish
-    yield f"What the ANOVA sees, with power {wish.power:g} at alpha {wish.alpha:g}"
+    yield f"What the ANOVA can detect, with power {wish.power:g} at alpha {wish.alpha:g}"
     yield from _table(
         ("effect", "df", "smallest f", f"replicas for f = {wish.f:g}"),
         [
@@ -109,7 +109,7 @@ def _spread(plan: Plan) -> Iterator[str]:
     if not plan.spread:
         return
     wish = plan.wish
-    yield f"What Brown-Forsythe sees, with power {wish.power:g} at alpha {wish.alpha:g}"
+    yield f"What Brown-Forsythe can detect, with power {wish.power:g} at alpha {wish.alpha:g}"
     yield from _table(
         ("compared", "rates", "each of", "smallest ratio", f"replicas for {wish.sd_ratio:g}"),
         [
@@ -129,7 +129,7 @@ def _spread(plan: Plan) -> Iterator[str]:
 
 def _samples(plan: Plan) -> Iterator[str]:
     proportion = plan.proportion
-    yield "Faults to inject, one at a time, to know the proportion of critical ones to within"
+    yield "Faults to inject, one at a time, to estimate the proportion of critical ones to within"
     yield f"{100 * proportion.margin:g} % with {100 * proportion.confidence:g} % confidence"
     yield from _table(
         ("model", "sites", "weights", "by layer", "bits", "by layer", "by layer and bit"),
@@ -148,8 +148,8 @@ def _samples(plan: Plan) -> Iterator[str]:
         names=2,
     )
     yield "  Weights: each is one possible fault (it becomes 0). Bits: each bit of each weight is"
-    yield "  one (it flips). By layer, by layer and bit: the sum of samples that tell as much of"
-    yield "  each single one. A proportion of 50 %, which takes the most faults, is assumed."
+    yield "  one (it flips). By layer, by layer and bit: the total of samples that estimate each"
+    yield "  one equally well. A proportion of 50 %, which takes the most faults, is assumed."
 
 
 def _name(plan: Plan, model: str, dataset: str) -> str:

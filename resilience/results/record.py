@@ -110,7 +110,7 @@ def read_result(path: Path, verified: bool = True) -> Result:
     try:
         return Result(**in_present_names(document))
     except TypeError as error:
-        raise DamagedResultError(f"{path} lacks a part, or has a strange one: {error}") from error
+        raise DamagedResultError(f"{path} has a missing or unknown section: {error}") from error
 
 
 def read_whole_result(path: Path) -> Result:

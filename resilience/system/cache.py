@@ -41,7 +41,7 @@ def made_once(path: Path, make: Callable[[Path], None], load: Callable[[Path], T
             try:
                 return load(path)
             except DamagedCacheError as error:
-                log.warning("making %s again: %s", path, error)
+                log.warning("recreating %s: %s", path, error)
         with replacing(path) as temporary:
             make(temporary)
         return load(path)

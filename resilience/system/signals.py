@@ -80,4 +80,4 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if not (_deferring and first):
         raise Interrupted(number)
     # Not print: the signal may have interrupted another print.
-    os.write(2, b"\nstopping after this batch; once more stops at once\n")
+    os.write(2, b"\nstopping after this batch; again to stop at once\n")

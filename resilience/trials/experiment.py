@@ -256,8 +256,8 @@ def _workload(
 def _classifying(logits: torch.Tensor) -> torch.Tensor:
     if logits.dim() != 2:
         raise UserError(
-            "a classifier must give logits of shape (images, classes); this network gives outputs of "
-            f"shape {tuple(logits.shape)}"
+            "a classifier must return logits of shape (images, classes); this network returns "
+            f"outputs of shape {tuple(logits.shape)}"
         )
     return logits
 

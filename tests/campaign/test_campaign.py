@@ -83,11 +83,11 @@ def test_other_settings_are_refused_before_anything_runs(
     before = {path: path.read_bytes() for path in here.rglob("*") if path.is_file()}
     said = run_here([*CELLS, "replica=0,1", "dataset.limit=30", QUIET], monkeypatch)
     assert said == (
-        "error: the campaign has results of other settings: dataset.limit is 20 there and 30 now; "
-        "start another campaign, or run this one as it was"
+        "error: the campaign has results with different settings: dataset.limit was 20, is now 30; "
+        "start a new campaign, or use the settings of this one"
     )
     said = run_here([*CELLS, "replica=3", "batch_size=7", QUIET], monkeypatch)
-    assert "other batch_size: 10 there and 7 now" in str(said)
+    assert "different batch_size: 10 before, 7 now" in str(said)
     assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
     swept = ["perturb=random", "perturb.low=-2,-1", "replica=0", QUIET]
     assert run_here(["frate=0.01,0.1", CELLS[2], *swept], monkeypatch) == 0
@@ -174,7 +174,7 @@ def test_a_worker_that_is_killed_takes_only_its_trial_with_it(here: Path, tmp_pa
     assert {trial[1] for trial in contents(here)} == {0.01}
     assert len(contents(here)) == 3
     reasons = [json.loads(path.read_text())["reason"] for path in here.rglob("failure.json")]
-    assert reasons == ["its worker process was killed; was there too little memory?"] * 3
+    assert reasons == ["its worker process was killed, possibly for lack of memory"] * 3
 
 
 @pytest.mark.parametrize(

@@ -107,4 +107,4 @@ def test_status_says_it_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFix
     assert said[1] == f"failed: {tmp_path / '1'}: no memory"
     assert status.main([str(tmp_path), "--follow"]) == 0
     assert status.main([str(tmp_path / "nowhere")]) == 1
-    assert "nowhere is no directory" in capsys.readouterr().err
+    assert "nowhere is not a directory" in capsys.readouterr().err

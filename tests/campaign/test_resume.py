@@ -69,7 +69,7 @@ def test_identities_are_asked_of_trials_with_results_and_once_for_the_others(
         (with_options(trial_of(replica=9), "dataset", limit=50), "dataset.limit is not set"),
         (with_options(trial_of(replica=9), "model", name=5), "model.name is not set"),
         (with_options(trial_of(replica=9), "perturb", low=2.0), "perturb.low is not set there"),
-        (trial_of(sites="layerwise"), 'sites is "uniform" there and "layerwise" now'),
+        (trial_of(sites="layerwise"), 'sites was "uniform", is now "layerwise"'),
     ],
 )
 def test_other_settings_are_refused_by_name(
@@ -82,7 +82,7 @@ def test_other_settings_are_refused_by_name(
 def test_an_option_with_another_value_is_refused_with_both_values() -> None:
     there = with_options(trial_of(perturb="random"), "perturb", low=-3.0)
     result = run_trial(there)[0]
-    with pytest.raises(MixedCampaignError, match=r"perturb\.low is -3\.0 there and -1\.0 now"):
+    with pytest.raises(MixedCampaignError, match=r"perturb\.low was -3\.0, is now -1\.0"):
         finished([trial_of(perturb="random", replica=1)], [result], identity)
 
 
@@ -104,15 +104,13 @@ def test_a_setting_that_only_some_results_speak_of_can_be_swept(results: list[Re
     int8 = trial_of(settings=dataclasses.replace(SETTINGS, format="int8"))
     assert finished([*REPLICAS, int8], results, identity) == [True, True, True, False]
     assert finished([REPLICAS[0], int8], [run_trial(int8)[0]], identity) == [False, True]
-    with pytest.raises(
-        MixedCampaignError, match=r'settings\.format is not set there and "int8" now'
-    ):
+    with pytest.raises(MixedCampaignError, match=r'settings\.format was not set, is now "int8"'):
         finished([int8], results, identity)
 
 
 def test_images_can_not_be_swept_into_a_campaign(results: list[Result]) -> None:
     fewer = with_options(trial_of(replica=9), "dataset", limit=50)
-    with pytest.raises(MixedCampaignError, match=r"dataset\.limit is not set there and 50 now"):
+    with pytest.raises(MixedCampaignError, match=r"dataset\.limit was not set, is now 50"):
         finished([REPLICAS[0], fewer], results, identity)
 
 
@@ -126,11 +124,11 @@ def test_an_option_that_is_null_is_as_good_as_none(results: list[Result]) -> Non
 @pytest.mark.parametrize(
     ("part", "value", "said"),
     [
-        ("weights", "0" * 64, "other weights of small"),
-        ("images", "0" * 64, "other images of noise for small"),
+        ("weights", "0" * 64, "different weights of small"),
+        ("images", "0" * 64, "different images of noise for small"),
         ("preprocessing", {}, "other preprocessing of small"),
-        ("batch_size", 7, "other batch_size: 16 there and 7 now"),
-        ("device", "cuda", 'other device: "cpu" there and "cuda" now'),
+        ("batch_size", 7, "different batch_size: 16 before, 7 now"),
+        ("device", "cuda", 'different device: "cpu" before, "cuda" now'),
         ("sampler", 0, "another version of the program"),
     ],
 )
@@ -175,5 +173,5 @@ def test_another_number_of_draws_is_refused(results: list[Result]) -> None:
     trial = trial_of(replica=9)
     assert isinstance(trial.plan, SamplingPlan)
     changed = dataclasses.replace(trial, plan=dataclasses.replace(trial.plan, draws=3))
-    with pytest.raises(MixedCampaignError, match=r"draws is null there and .*3.* now"):
+    with pytest.raises(MixedCampaignError, match=r"draws was null, is now .*3.*"):
         finished([changed], results, identity)

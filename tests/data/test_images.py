@@ -154,7 +154,7 @@ def test_folders_that_can_not_be_used_are_told_clearly(tmp_path: Path) -> None:
             open_source(None)
         with pytest.raises(ValueError, match="is not a folder"):
             open_source(str(tmp_path / "nowhere"))
-    with pytest.raises(ValueError, match="holds no images"):
+    with pytest.raises(ValueError, match="contains no images"):
         ImageNet(str(tmp_path))
     with pytest.raises(FileNotFoundError, match="any class folder"):
         image_folder(str(tmp_path))

@@ -119,12 +119,12 @@ def write_wrong(path: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("missing", r"holds other weights than the network's: 1 missing \(head.bias\)"),
+        ("missing", r"do not match the network: 1 missing \(head.bias\)"),
         ("unexpected", r"1 unexpected \(tail.bias\)"),
-        ("shape", r"1 of another shape \(head.bias\)"),
+        ("shape", r"1 of a different shape \(head.bias\)"),
         ("noise", "can't be read as weights"),
         ("module", "can't be read as weights"),
-        ("number", "holds no state dict"),
+        ("number", "does not contain a state dict"),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path: Path, kind: str, said: str) -> None:
@@ -169,7 +169,7 @@ def test_a_download_without_a_network_says_what_to_do(monkeypatch: pytest.Monkey
         raise URLError("Name or service not known")
 
     monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
-    with pytest.raises(ValueError, match=r"without a network, bring squeezenet1_1-.*\.pth into"):
+    with pytest.raises(ValueError, match=r"without a network, copy squeezenet1_1-.*\.pth into"):
         load_classifier(model("squeezenet1_1", "IMAGENET1K_V1"), IMAGENET, 1000, CPU)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from resilience.analysis.power import sample_size
 from resilience.analysis.power.foresight import Wish
-from resilience.analysis.power.sample_size import sample_size
 from resilience.faults.population.layers import Layer
 from resilience.plan import cells, main
 from resilience.planning.cost import Measurement, measure

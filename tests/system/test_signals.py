@@ -94,7 +94,7 @@ def test_a_campaign_stops_cleanly_and_says_how_to_go_on(
     assert process.returncode == status, said
     assert "Traceback" not in said
     (directory,) = (tmp_path / "multirun").glob("*/*")
-    assert f"stopped by {number.name}; to go on: {sys.executable} -m resilience -m" in said
+    assert f"stopped by {number.name}; to resume: {sys.executable} -m resilience -m" in said
     assert f"hydra.sweep.dir={directory.relative_to(tmp_path)}" in said
     assert not find_results(tmp_path)
     assert not list(tmp_path.rglob("*.tmp"))

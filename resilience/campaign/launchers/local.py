@@ -17,7 +17,7 @@ from resilience.campaign.launchers.cluster import Cluster
 from resilience.campaign.launchers.work import Work, failed
 from resilience.system.errors import UserError
 
-_KILLED = "its worker process was killed; was there too little memory?"
+_KILLED = "its worker process was killed, possibly for lack of memory"
 
 
 @dataclass(frozen=True)

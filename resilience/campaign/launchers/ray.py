@@ -53,7 +53,7 @@ class Ray(Cluster):
             )
         except (ConnectionError, RuntimeError) as error:
             where = f"cluster.address={self.address}"
-            raise UserError(f"no Ray at {where}: {one_line(error)}") from error
+            raise UserError(f"can't connect to Ray at {where}: {one_line(error)}") from error
         try:
             shared = ray.put(work)
             options = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": self.retries}

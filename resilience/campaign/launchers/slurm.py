@@ -62,7 +62,10 @@ class Slurm(Cluster):
         folder = Path(work.config.hydra.sweep.dir, JOBS_DIRECTORY).absolute()
         submitted = self._submit(work, chunks, folder)
         arrays = ",".join(sorted({job.job_id.partition("_")[0] for job in submitted}))
-        print(f"{len(submitted)} jobs of SLURM, {arrays}; their logs are in {folder}", flush=True)
+        print(
+            f"submitted {len(submitted)} SLURM jobs ({arrays}); their logs are in {folder}",
+            flush=True,
+        )
         try:
             for job in _ended(submitted):
                 returned = _returned(job)
@@ -71,7 +74,11 @@ class Slurm(Cluster):
                     returned = [failed(trial, reason) for trial in submitted[job]]
                 yield from returned
         except BaseException:
-            log.warning("the jobs go on: squeue -j %s shows, scancel %s ends them", arrays, arrays)
+            log.warning(
+                "the jobs keep running: squeue -j %s lists them, scancel %s cancels them",
+                arrays,
+                arrays,
+            )
             raise
 
     def _submit(self, work: Work, chunks: Sequence[Chunk], folder: Path) -> dict[Any, Chunk]:
@@ -100,7 +107,7 @@ class Slurm(Cluster):
                 array = chunks[start : start + _ARRAY_SIZE]
                 submitted |= dict(zip(executor.map_array(work, array), array, strict=True))
         except (RuntimeError, submitit.core.utils.FailedJobError) as error:
-            raise UserError(f"SLURM takes no jobs: {one_line(error)}") from error
+            raise UserError(f"SLURM did not accept the jobs: {one_line(error)}") from error
         return submitted
 
 
