@@ -28,10 +28,10 @@ from measuring import PAPER_MODELS, options_parser, report
 from plain_script import Fault, corrupted_copy, decide_each
 from torch import nn
 
+from resilience.faults.fault_plan import fault_count
 from resilience.faults.injection import Patch, bit_sums, check_restored, patched
 from resilience.faults.memory import Memory
 from resilience.faults.perturbations import Zero
-from resilience.faults.plan import fault_count
 from resilience.faults.population import Paper, Population, Sites, Uniform, find_layers
 from resilience.faults.sampling import sample
 from resilience.inference.engine import Engine

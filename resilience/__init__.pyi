@@ -3,8 +3,8 @@ from . import sites as sites
 from .analysis.pipeline import analyse as analyse
 from .faults.draw import Draw as Draw
 from .faults.fault_file import read_faults as read_faults
+from .faults.fault_plan import draw_faults as draw_faults
 from .faults.injection import injected as injected
-from .faults.plan import draw_faults as draw_faults
 from .faults.population.tracing import find_layers as find_layers
 from .results.record import Result as Result
 from .results.record import find_results as find_results

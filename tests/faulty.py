@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from resilience.data.preprocessing import Preprocessing
 from resilience.data.spec import Dataset
 from resilience.faults.component import Component, describe
+from resilience.faults.fault_plan import SamplingPlan
 from resilience.faults.perturbations import AnyPerturbation, Random
-from resilience.faults.plan import SamplingPlan
 from resilience.faults.population.sites import Scope, Uniform
 from resilience.networks.spec import Model
 from resilience.results.record import Result

@@ -18,7 +18,7 @@ from resilience.trials.settings import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import, and composing does not need it
     from resilience.faults.component import Component
-    from resilience.faults.plan import FaultPlan
+    from resilience.faults.fault_plan import FaultPlan
     from resilience.trials.workloads import ConfiguredTrial
 
 _NOT_OF_TRIALS = (
@@ -175,7 +175,7 @@ def _build_network(options: Mapping[str, Any], classes: int) -> Any:
 def _fault_plan(config: DictConfig) -> "FaultPlan":
     """How a configuration's faults are drawn, or the list of them in a file."""
     from resilience.faults.fault_file import read_list_file
-    from resilience.faults.plan import SamplingPlan
+    from resilience.faults.fault_plan import SamplingPlan
 
     if not config.faults_from:
         return SamplingPlan(

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "draw": ["Draw", "LayerFaults"],
         "fault_file": ["read_faults"],
         "injection": ["Patch", "RestorationError", "injected"],
-        "plan": ["SamplingPlan", "draw_faults"],
+        "fault_plan": ["SamplingPlan", "draw_faults"],
         "population": ["Layer", "Population", "find_layers"],
     },
 )

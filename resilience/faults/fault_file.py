@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from resilience.faults.draw import BITS, COLUMNS, DRAW, FURTHER, IMAGE, PART, Draw
 from resilience.faults.fault_list import FaultList
+from resilience.faults.fault_plan import number_format
 from resilience.faults.memory import Memory
-from resilience.faults.plan import number_format
 from resilience.faults.population.layers import TRANSIENT_PARTS, Layer, Population, layer_tensors
 from resilience.faults.population.tracing import find_layers
 from resilience.number_formats import FORMATS
@@ -34,8 +34,8 @@ def read_faults(
         An input of the network, shape (images, ...); needed for faults in activations or inputs,
         and for int8.
     format
-        How the network's memory holds what is struck; None: the one whose bits agree with the
-        file's.
+        How the network's memory holds what is struck; None: the only one whose bits agree with
+        the file's.
     draw
         Which draw, in a file of several.
 
@@ -78,30 +78,40 @@ def read_faults(
 
 
 def _stored_layers(network: nn.Module, listed: FaultList) -> Population:
-    """The listed tensors of a network, without knowing how it uses them."""
+    """The listed tensors of a network, in the list's order, without knowing how it uses them."""
     parts = dict(listed.rows[["layer", PART]].itertuples(index=False, name=None))
     tensors = {name: tensor.detach() for name, tensor in layer_tensors(network).items()}
     layers = tuple(
-        Layer(name, "linear", tuple(tensor.shape), parts[name])
-        for name, tensor in tensors.items()
-        if name in parts
+        Layer(name, "linear", tuple(tensors[name].shape), part)
+        for name, part in parts.items()
+        if name in tensors
     )
     return Population(layers, tensors)
 
 
 def _in_format(listed: FaultList, population: Population, format: str | None) -> list[Draw]:
-    """The draws of a list, in the format that is given or else the first that agrees."""
+    """The draws of a list, in the format that is given or else the only one that agrees."""
     if format is not None:
         return list(listed.realise(population, Memory(population, number_format(format))))
     digits = min(len(bits) for bits in listed.rows["before_bits"])
-    candidates = [each for each in FORMATS.values() if each.width == 4 * digits]
+    agreeing: dict[str, list[Draw]] = {}
     wrong = UserError(f"{listed.source} has before_bits of {digits} digits, as in no format")
-    for candidate in candidates:
-        try:
-            return list(listed.realise(population, Memory(population, candidate)))
-        except UserError as error:
-            wrong = error
-    raise wrong
+    for candidate in FORMATS.values():
+        if candidate.width == 4 * digits:
+            try:
+                draws = list(listed.realise(population, Memory(population, candidate)))
+            except UserError as error:
+                wrong = error
+            else:
+                agreeing[candidate.name] = draws
+    if not agreeing:
+        raise wrong
+    if len(agreeing) > 1:
+        raise UserError(
+            f"{listed.source} agrees with several formats; say which: format={' or '.join(agreeing)}"
+        )
+    (draws,) = agreeing.values()
+    return draws
 
 
 def read_list_file(path: str | Path) -> FaultList:

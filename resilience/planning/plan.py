@@ -14,7 +14,7 @@ from resilience.analysis.power.foresight import (
 )
 from resilience.analysis.power.statistical_injection import sample_size
 from resilience.analysis.tables.model import COUNTED_ROLES, ROLES
-from resilience.faults.plan import fault_count
+from resilience.faults.fault_plan import fault_count
 from resilience.faults.population import Population
 from resilience.number_formats import FORMATS
 from resilience.planning.cost import Measurement

@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from resilience.faults.component import describe
 from resilience.faults.draw import Draw
+from resilience.faults.fault_plan import EVERYWHERE, SamplingPlan, number_format
 from resilience.faults.injection import refuse_other_network
 from resilience.faults.perturbations import AnyPerturbation
-from resilience.faults.plan import EVERYWHERE, SamplingPlan, number_format
 from resilience.faults.population import Population, Sites
 from resilience.metrics import Accuracy, Outcome, accuracy, judge
 from resilience.system.errors import UserError
@@ -233,9 +233,10 @@ def _cell(given: Cell | Mapping[str, Any]) -> Cell:
         return given
     known = [each.name for each in fields(Cell)]
     unknown = sorted(set(given) - set(known))
-    if unknown or "perturb" not in given:
-        what = f"no {', '.join(unknown)}" if unknown else "a perturb"
-        raise UserError(f"a cell has {what}: its fields are {', '.join(known)}")
+    if unknown:
+        raise UserError(f"a cell has no {unknown[0]}: its fields are {', '.join(known)}")
+    if "perturb" not in given:
+        raise UserError(f"a cell needs a perturb: its fields are {', '.join(known)}")
     return Cell(**given)
 
 

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from resilience.faults.draw import to_csv
-from resilience.faults.plan import SAMPLER_VERSION, FaultPlan, trial_generator
+from resilience.faults.fault_plan import SAMPLER_VERSION, FaultPlan, trial_generator
 from resilience.faults.population import Population
 from resilience.faults.population.layers import layer_name
 from resilience.metrics import accuracy, judge

@@ -143,7 +143,7 @@ def test_trials_that_fail_leave_the_reason_and_the_others_go_on(
     problems = pd.read_csv(here / "analysis" / "problems.csv")
     assert list(problems["kind"]) == ["failed", "failed"]
 
-    monkeypatch.setattr("resilience.faults.plan.round", lambda number: 1, raising=False)
+    monkeypatch.setattr("resilience.faults.fault_plan.round", lambda number: 1, raising=False)
     assert run_here([*sweep, QUIET], monkeypatch) == 0
     assert len(find_results(here)) == 4
     assert not list(here.rglob("failure.json"))

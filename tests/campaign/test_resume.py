@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from resilience.campaign.resume import MixedCampaignError, finished, read_campaign
-from resilience.faults.plan import SamplingPlan
+from resilience.faults.fault_plan import SamplingPlan
 from resilience.results.record import Result, find_results, write_result
 from resilience.trials.workloads import ConfiguredTrial, Workloads
 from tests.faulty import run_trial

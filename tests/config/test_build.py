@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from resilience.config.build import build_trial, trial_directory
 from resilience.config.overrides import compose_trial, rates_as_choices, trial_overrides
-from resilience.faults.plan import SamplingPlan
+from resilience.faults.fault_plan import SamplingPlan
 from resilience.prepare import workloads
 from resilience.trials.workloads import ConfiguredTrial
 

@@ -13,7 +13,7 @@ from scipy.stats import chisquare
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from resilience.faults.plan import fault_count
+from resilience.faults.fault_plan import fault_count
 from resilience.faults.population.layers import PARTS, Layer, Population, Structure, Targets
 from resilience.faults.population.sites import Layerwise, Paper, Sites, Uniform
 from resilience.faults.population.tracing import used_layers as _used_layers

@@ -22,9 +22,9 @@ from resilience.data.images import balanced_choice
 from resilience.data.sources import ImageNet
 from resilience.data.spec import Dataset
 from resilience.faults.component import Component
+from resilience.faults.fault_plan import SamplingPlan
 from resilience.faults.injection import RestorationError
 from resilience.faults.perturbations import Random, Zero
-from resilience.faults.plan import SamplingPlan
 from resilience.faults.population.sites import Layerwise, Paper, Uniform
 from resilience.networks.models import torchvision_network
 from resilience.networks.spec import Model
