@@ -59,6 +59,12 @@ def read_faults(
     True
     """
     listed = read_list_file(path)
+    numbers = listed.numbers()
+    if draw is None and len(numbers) > 1:
+        raise UserError(f"{path} has {len(numbers)} draws: say which, such as draw={numbers[0]}")
+    if draw is not None and draw not in numbers:
+        raise UserError(f"{path} has {len(numbers)} draws, and no draw {draw}")
+    listed = listed.only(numbers[0] if draw is None else draw)
     if example is None and {*listed.parts} & {*TRANSIENT_PARTS}:
         raise UserError(
             f"{path} strikes {', '.join(listed.parts)}: give an example input of the network too"
@@ -67,14 +73,10 @@ def read_faults(
         population = _stored_layers(network, listed)
     else:
         population = find_layers(network, example)
-    draws = _in_format(listed, population, format)
-    if draws[0].format.name == "int8" and example is None:
+    read = _in_format(listed, population, format)
+    if read.format.name == "int8" and example is None:
         raise UserError(f"{path} is of int8: give an example input of the network too")
-    if draw is None and len(draws) > 1:
-        raise UserError(f"{path} has {len(draws)} draws: say which with draw=0 to {len(draws) - 1}")
-    if not 0 <= (draw or 0) < len(draws):
-        raise UserError(f"{path} has {len(draws)} draws, and no draw {draw}")
-    return draws[draw or 0]
+    return read
 
 
 def _stored_layers(network: nn.Module, listed: FaultList) -> Population:
@@ -89,29 +91,26 @@ def _stored_layers(network: nn.Module, listed: FaultList) -> Population:
     return Population(layers, tensors)
 
 
-def _in_format(listed: FaultList, population: Population, format: str | None) -> list[Draw]:
-    """The draws of a list, in the format that is given or else the only one that agrees."""
+def _in_format(listed: FaultList, population: Population, format: str | None) -> Draw:
+    """The draw of a list, in the format that is given or else the only one that agrees."""
     if format is not None:
-        return list(listed.realise(population, Memory(population, number_format(format))))
+        (draw,) = listed.realise(population, Memory(population, number_format(format)))
+        return draw
     digits = min(len(bits) for bits in listed.rows["before_bits"])
-    agreeing: dict[str, list[Draw]] = {}
+    agreeing: list[Draw] = []
     wrong = UserError(f"{listed.source} has before_bits of {digits} digits, as in no format")
     for candidate in FORMATS.values():
         if candidate.width == 4 * digits:
             try:
-                draws = list(listed.realise(population, Memory(population, candidate)))
+                agreeing += listed.realise(population, Memory(population, candidate))
             except UserError as error:
                 wrong = error
-            else:
-                agreeing[candidate.name] = draws
     if not agreeing:
         raise wrong
     if len(agreeing) > 1:
-        raise UserError(
-            f"{listed.source} agrees with several formats; say which: format={' or '.join(agreeing)}"
-        )
-    (draws,) = agreeing.values()
-    return draws
+        names = " or ".join(draw.format.name for draw in agreeing)
+        raise UserError(f"{listed.source} agrees with several formats: say format={names}")
+    return agreeing[0]
 
 
 def read_list_file(path: str | Path) -> FaultList:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,24 @@ class FaultList:
     @property
     def draws(self) -> int:
         """Number of draws."""
-        return self.rows[DRAW].nunique()
+        return len(self.numbers())
+
+    def numbers(self) -> list[int]:
+        """Number of each draw, ascending.
+
+        Raises
+        ------
+        UserError
+            If one is not a number.
+        """
+        for line, number in self.rows[DRAW].items():
+            if not number.isdecimal():
+                raise self._wrong(line, f"{DRAW} is {number or 'empty'}, not a number")
+        return sorted(set(self.rows[DRAW].map(int)))
+
+    def only(self, number: int) -> "FaultList":
+        """The list of one of the draws."""
+        return replace(self, rows=self.rows[self.rows[DRAW].map(int) == number])
 
     def population(self, population: Population) -> Population:
         """The layers that are listed, in their own order.
@@ -130,9 +147,7 @@ class FaultList:
             network's memory does not hold.
         """
         layers = self.population(population).layers
-        for line, number in self.rows[DRAW].items():
-            if not number.isdecimal():
-                raise self._wrong(line, f"{DRAW} is {number or 'empty'}, not a number")
+        self.numbers()  # refuses what is not a number
         for _, draw in self.rows.groupby(self.rows[DRAW].map(int), sort=True):
             stored, activations, by_layer = [], [], {}
             for layer in layers:

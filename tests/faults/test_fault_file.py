@@ -173,7 +173,7 @@ def test_one_of_several_draws_is_chosen(tmp_path: Path) -> None:
     path.write_text(to_csv([draw.faults for draw in draws]))
     for number, draw in enumerate(draws):
         assert equal(rs.read_faults(path, network, draw=number).faults, draw.faults)
-    with pytest.raises(rs.UserError, match="has 3 draws: say which with draw=0 to 2"):
+    with pytest.raises(rs.UserError, match="has 3 draws: say which, such as draw=0"):
         rs.read_faults(path, network)
     for number in (3, -1):
         with pytest.raises(rs.UserError, match=f"has 3 draws, and no draw {number}"):
