@@ -32,6 +32,7 @@ def run(
     )
 
 
+@pytest.mark.slow
 def test_the_command_of_record_with_small_models(tmp_path: Path) -> None:
     sweep = ["-m", "model=squeezenet1_1,shufflenet_v2_x1_0", "frate=1e-5,3e-5,2e-4"]
     done = run([*sweep, "perturb=zero,random", "replica=0,1", *QUICK], tmp_path)
@@ -77,6 +78,7 @@ def test_help_does_not_wait_for_torch(tmp_path: Path) -> None:
     assert "model: " in done.stdout
 
 
+@pytest.mark.slow
 def test_prepare_makes_ready_what_a_campaign_needs(tmp_path: Path) -> None:
     done = run(
         ["model=squeezenet1_1,shufflenet_v2_x1_0", "frate=1e-5,3e-5", *SMALL],

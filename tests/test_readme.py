@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from resilience.results.record import find_results, read_result
 from tests.test_main import run
 
@@ -44,6 +46,7 @@ def test_a_perturbation_and_a_model_of_ones_own(tmp_path: Path) -> None:
     assert result.provenance["preprocessing"]["crop"] == 64
 
 
+@pytest.mark.slow
 def test_a_dataset_of_ones_own(tmp_path: Path) -> None:
     (name, text), *_ = [block for block in BLOCKS if block[0] == "conf/dataset/cifar10.yaml"]
     (tmp_path / name).parent.mkdir(parents=True)

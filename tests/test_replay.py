@@ -162,6 +162,7 @@ def test_what_makes_another_machine(path: Path, name: str, value: object) -> Non
     assert [difference.what for difference in machine_differences(other, result)] == [name]
 
 
+@pytest.mark.slow
 def test_a_trial_of_a_campaign_is_run_again_from_elsewhere(tmp_path: Path) -> None:
     sweep = ["-m", "replica=3", "hydra.sweep.dir=here", "analysis.enabled=false"]
     assert run([*sweep, *SMALL], tmp_path).returncode == 0

@@ -30,6 +30,7 @@ def times(directory: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in find_results(directory)}
 
 
+@pytest.mark.slow
 def test_a_sweep_ends_with_its_analysis(tmp_path: Path) -> None:
     done = run([*SWEEP, "replica=0,1,2", "hydra.sweep.dir=here", *SMALL], tmp_path)
     assert done.returncode == 0, done.stderr
@@ -53,6 +54,7 @@ def test_a_campaign_that_can_not_be_analysed_is_told(
     assert f"{tmp_path} was not analysed: no readable result.json" in caplog.text
 
 
+@pytest.mark.slow
 def test_running_again_runs_what_is_new(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_here([*CELLS, "replica=0,1", QUIET], monkeypatch) == 0
     assert not (here / "analysis").exists()
@@ -104,6 +106,7 @@ def test_a_wrong_override_anywhere_is_told_before_any_trial(
     assert not here.exists()
 
 
+@pytest.mark.slow
 def test_shards_and_order_change_nothing(
     here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -149,6 +152,7 @@ def test_trials_that_fail_leave_the_reason_and_the_others_go_on(
     assert not list(here.rglob("failure.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not find_spec("joblib"), reason="needs hydra-joblib-launcher")
 @pytest.mark.skipif(
     not find_spec("hydra_plugins.hydra_joblib_launcher"), reason="needs hydra-joblib-launcher"
@@ -166,6 +170,7 @@ def test_many_workers_give_the_same_and_fail_alike(
     assert contents(here.with_name("many")) == contents(here)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_takes_only_its_trial_with_it(here: Path, tmp_path: Path) -> None:
     sweep = ["frate=0.01,0.1", "perturb._target_=tests.tiny.Deadly", "replica=range(0,3)", QUIET]
     workers = ["workers=2", "campaign=here"]
@@ -180,8 +185,8 @@ def test_a_worker_that_is_killed_takes_only_its_trial_with_it(here: Path, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["faults=2", "frate=0.1,0.2", "replica=0"], "which is swept; leave one of them out"),
-        (["faults_from=list.csv"], "all replicas of a list of faults are the same; say replica=0"),
+        (["faults=2", "frate=0.1,0.2", "replica=0"], "frate is swept, but faults or faults_from"),
+        (["faults_from=list.csv"], "all replicas of listed faults are identical; say replica=0"),
     ],
 )
 def test_sweeps_of_what_trials_do_not_depend_on_are_refused(

@@ -66,9 +66,9 @@ def test_identities_are_asked_of_trials_with_results_and_once_for_the_others(
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        (with_options(trial_of(replica=9), "dataset", limit=50), "dataset.limit is not set"),
-        (with_options(trial_of(replica=9), "model", name=5), "model.name is not set"),
-        (with_options(trial_of(replica=9), "perturb", low=2.0), "perturb.low is not set there"),
+        (with_options(trial_of(replica=9), "dataset", limit=50), "dataset.limit was not set"),
+        (with_options(trial_of(replica=9), "model", name=5), "model.name was not set"),
+        (with_options(trial_of(replica=9), "perturb", low=2.0), "perturb.low was not set"),
         (trial_of(sites="layerwise"), 'sites was "uniform", is now "layerwise"'),
     ],
 )
@@ -126,7 +126,7 @@ def test_an_option_that_is_null_is_as_good_as_none(results: list[Result]) -> Non
     [
         ("weights", "0" * 64, "different weights of small"),
         ("images", "0" * 64, "different images of noise for small"),
-        ("preprocessing", {}, "other preprocessing of small"),
+        ("preprocessing", {}, "different preprocessing of small"),
         ("batch_size", 7, "different batch_size: 16 before, 7 now"),
         ("device", "cuda", 'different device: "cpu" before, "cuda" now'),
         ("sampler", 0, "another version of the program"),
@@ -147,7 +147,7 @@ def test_another_torch_only_warns(results: list[Result], caplog: pytest.LogCaptu
         results[0], provenance={**results[0].provenance, "versions": {"torch": "1.0"}}
     )
     assert finished(REPLICAS[:1], [older], identity) == [True]
-    assert "made with torch 1.0, and more are made with" in caplog.text
+    assert "used torch 1.0, new ones use" in caplog.text
 
 
 def test_damaged_results_are_moved_aside_and_said_aloud(

@@ -49,6 +49,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.slow
 @AS_ROOT
 def test_a_full_disk_is_told_and_resumed(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -109,6 +110,7 @@ def test_a_damaged_cache_is_made_again(
     assert first == second
 
 
+@pytest.mark.slow
 def test_two_campaigns_at_once_fit_and_decode_once(own_cache: Path, tmp_path: Path) -> None:
     from PIL import Image
 

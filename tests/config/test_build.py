@@ -80,6 +80,7 @@ def test_experiments_of_layers_and_bits_give_each_its_turn(name: str, strata: in
     assert len(trials) * plans[0].draws >= 20 * strata
 
 
+@pytest.mark.slow
 def test_the_command_of_record_is_the_papers_design() -> None:
     trials = [build_trial(compose_trial(o)) for o in trial_overrides(COMMAND_OF_RECORD)]
     assert len(trials) == 180

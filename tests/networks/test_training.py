@@ -82,6 +82,7 @@ def _fit_in_process(path: Path, start: Barrier) -> None:
     fitted(path)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_make_one_fit(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(2)

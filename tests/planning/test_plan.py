@@ -159,6 +159,7 @@ def test_times_are_short(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
 
 
+@pytest.mark.slow
 def test_the_command_runs_nothing_and_gives_everything(tmp_path: Path) -> None:
     sweep = ["model=shufflenet_v2_x1_0", "frate=1e-4,1e-3", "dataset.limit=20", "threads=1"]
     done = run(

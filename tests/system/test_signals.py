@@ -71,6 +71,7 @@ def test_handlers_are_put_back() -> None:
         signals.check()  # what was asked of an earlier run is forgotten
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_campaign_stops_cleanly_and_says_how_to_go_on(
     number: signal.Signals, status: int, tmp_path: Path
