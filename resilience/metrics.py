@@ -68,7 +68,7 @@ def top1(logits: Tensor) -> Tensor:
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> Accuracy:
-    """How wrong logits of shape (images, classes) are about labels of shape (images,)."""
+    """Errors of logits, shape (images, classes), with respect to labels, shape (images,)."""
     labels = labels.to(logits.device)
     usable = finite(logits)
     rank = _rank(logits, labels)
@@ -116,7 +116,7 @@ def _drift(golden: Tensor, corrupted: Tensor, classes: Tensor) -> Tensor:
 
 
 def _rank(logits: Tensor, labels: Tensor) -> Tensor:
-    """Number of classes that come before the label's; of equal logits the first comes first."""
+    """Number of classes ranked above the label's; ties rank the lower index first."""
     own = logits.gather(1, labels[:, None])
     earlier = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
     return ((logits > own) | ((logits == own) & earlier)).sum(1)

@@ -19,7 +19,7 @@ Run = Callable[..., Tensor]
 
 
 class ActivationMemory(OutputTap):
-    """The memory that activations and inputs pass through: it holds a format, and has faults.
+    """The memory that activations and inputs pass through: it has a format, and faults.
 
     While it is entered, as a context manager, the outputs of the layers are rounded into the
     format and struck, in place, as they are computed. `begin_batch` says which images come next.
@@ -47,12 +47,12 @@ class ActivationMemory(OutputTap):
         self._batch = range(0)
 
     def begin_batch(self, images: int) -> None:
-        """The next images, so many of them, are about to pass through the network."""
+        """Announce that the next `images` images are about to pass through the network."""
         self._batch = range(self._batch.stop, self._batch.stop + images)
         self.begin_pass()
 
     def around(self, run: Run, sizes: Sequence[int]) -> Run:
-        """The same run of batch after batch, of these sizes, through this memory."""
+        """Wrap a run of batches of these sizes, so that they pass through this memory."""
         if not self._layers:
             return run
         remaining = iter(sizes)
@@ -67,7 +67,7 @@ class ActivationMemory(OutputTap):
         return stepped
 
     def input(self, values: Tensor) -> Tensor:
-        """What the network gets in place of its input, shape (images, ...)."""
+        """The network's input after this memory, shape (images, ...)."""
         if "input" not in self._layers:
             return values
         copied = values.clone()
@@ -75,7 +75,7 @@ class ActivationMemory(OutputTap):
         return copied
 
     def show(self, name: str, output: Tensor) -> None:
-        """Hold a layer's output, images first, in the format, and strike it; in place."""
+        """Round a layer's output, images first, into the format and strike it, in place."""
         layer = self._layers.get(name)
         if layer is None:
             return
@@ -85,7 +85,7 @@ class ActivationMemory(OutputTap):
             self._strike(faults, values, scale)
 
     def observed(self) -> list[LayerFaults]:
-        """What the faults did: one entry for each layer, in the order of the faults."""
+        """The faults that were injected, one entry for each layer, in the order of the draw."""
         by_layer: defaultdict[str, list[LayerFaults]] = defaultdict(list)
         for faults in self._struck:
             by_layer[faults.layer].append(faults)

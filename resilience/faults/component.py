@@ -58,7 +58,7 @@ def describe(
         for parameter in inspect.signature(made_by).parameters.values()
         if parameter.default is not parameter.empty
     }
-    # An integer given for a float is that float, and must seed the same generator.
+    # An integer given for a float must seed the same generator as that float.
     given = {
         key: float(value) if isinstance(defaults.get(key), float) else value
         for key, value in given.items()
@@ -93,7 +93,7 @@ def _name_of(use: object) -> str:
 
 
 def in_json(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with names for the numbers that JSON cannot express: `nan`, `inf`, `-inf`."""
+    """Options in which text replaces the numbers that JSON lacks: `nan`, `inf`, `-inf`."""
     return {
         name: value if not isinstance(value, float) or math.isfinite(value) else str(value)
         for name, value in options.items()

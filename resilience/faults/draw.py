@@ -146,7 +146,7 @@ class Draw:
         return (*self.stored, *self._observed)
 
     def observe(self, faults: Sequence[LayerFaults]) -> None:
-        """Note what the faults in activations and inputs did in the latest run."""
+        """Record the faults that the latest run injected into activations and inputs."""
         self._observed[:] = faults
 
     def save(self, path: str | Path) -> None:
@@ -210,7 +210,7 @@ def _decimals(values: Tensor) -> list[str]:
 
 
 def hexadecimals(values: Tensor) -> list[str]:
-    """The raw bits of values, as many digits as they are wide."""
+    """The raw bits of values in hexadecimal, zero-padded to their width."""
     digits = 2 * values.element_size()
     mask = (1 << 4 * digits) - 1
     return [f"{bits & mask:0{digits}x}" for bits in raw_bits(values).tolist()]

@@ -80,7 +80,7 @@ def read_faults(
 
 
 def _stored_layers(network: nn.Module, listed: FaultList) -> Population:
-    """The listed tensors of a network, in the list's order, without knowing how it uses them."""
+    """The listed tensors of a network, in the list's order; how it uses them is not known."""
     parts = dict(listed.rows[["layer", PART]].itertuples(index=False, name=None))
     tensors = {name: tensor.detach() for name, tensor in layer_tensors(network).items()}
     layers = tuple(
@@ -92,7 +92,7 @@ def _stored_layers(network: nn.Module, listed: FaultList) -> Population:
 
 
 def _in_format(listed: FaultList, population: Population, format: str | None) -> Draw:
-    """The draw of a list, in the format that is given or else the only one that agrees."""
+    """The draw of a list, in the given format or else in the only one that agrees."""
     if format is not None:
         (draw,) = listed.realise(population, Memory(population, number_format(format)))
         return draw

@@ -30,7 +30,7 @@ from resilience.system.errors import UserError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaultList:
-    """Faults as `to_csv` writes them: a plan of faults that are given and not drawn.
+    """Faults as `to_csv` writes them: a plan whose faults are given instead of drawn.
 
     Attributes
     ----------
@@ -94,10 +94,7 @@ class FaultList:
 
     @property
     def exposing(self) -> Mapping[str, Any]:
-        """What says which layers must be computed as they are stored.
-
-        Which layers a list strikes the list alone says, and those are computed one by one.
-        """
+        """Identifies the layers that must be computed as they are stored: those of the list."""
         return {"part": self.parts, "from": self.sha256}
 
     def factors(self) -> dict[str, Any]:
@@ -113,11 +110,11 @@ class FaultList:
         return {"sites": self.exposing, "perturb": {}}
 
     def counts(self) -> dict[str, Any]:
-        """Where the number of faults is from."""
+        """The source of the number of faults."""
         return {"faults": {"from": self.sha256}}
 
     def words(self) -> dict[str, Any]:
-        """Everything about this plan that would seed a generator."""
+        """What would seed a generator, if this plan drew anything."""
         return self.changed()
 
     def realise(
@@ -166,7 +163,7 @@ class FaultList:
             )
 
     def _read(self, rows: pd.DataFrame, layer: Layer, memory: Memory) -> LayerFaults:
-        """The faults of one layer, in the format that this network has there."""
+        """The faults of one layer, in the format in which this network holds it."""
         passing = layer.part in TRANSIENT_PARTS
         format = memory.format if passing else memory.format_of(layer.name)
         index = self._numbers(rows, "index", layer.size, f"elements of {layer.name}")

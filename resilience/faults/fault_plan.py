@@ -28,7 +28,7 @@ EVERYWHERE = Uniform()
 
 
 class FaultPlan(Protocol):
-    """Which faults a trial injects: sampled ones, or those of a list."""
+    """The faults that a trial injects: sampled ones, or those of a list."""
 
     @property
     def draws(self) -> int:
@@ -36,7 +36,7 @@ class FaultPlan(Protocol):
 
     @property
     def exposing(self) -> Mapping[str, Any] | None:
-        """What says which layers must be computed as they are stored; None: no layer must."""
+        """Identifies the layers that must be computed as they are stored; None: there are none."""
 
     def population(self, population: Population) -> Population:
         """The part of a network's population that is struck."""
@@ -51,10 +51,10 @@ class FaultPlan(Protocol):
         """Those of the options that differ from their defaults."""
 
     def counts(self) -> dict[str, Any]:
-        """Number of faults and of draws, where it is not a rate and one draw."""
+        """Numbers of faults and draws, unless there is one draw at a rate."""
 
     def words(self) -> dict[str, Any]:
-        """Everything about this plan that seeds the generator."""
+        """The part of the generator's seed that this plan determines."""
 
     def realise(
         self,
@@ -103,7 +103,7 @@ class SamplingPlan:
 
     @property
     def exposing(self) -> Mapping[str, Any] | None:
-        """What says which layers must be computed as they are stored; None: no layer must.
+        """Identifies the layers that must be computed as they are stored; None: there are none.
 
         Weights are struck where they are folded, and need no network of their own.
         """
@@ -133,7 +133,7 @@ class SamplingPlan:
         return {"sites": dict(self.sites.changed), "perturb": dict(self.perturb.changed)}
 
     def counts(self) -> dict[str, Any]:
-        """Number of faults and of draws, where it is not a rate and one draw."""
+        """Numbers of faults and draws, unless there is one draw at a rate."""
         counts: dict[str, Any] = {}
         if self.count is not None:
             counts["faults"] = {"count": self.count}
@@ -142,7 +142,7 @@ class SamplingPlan:
         return counts
 
     def words(self) -> dict[str, Any]:
-        """Everything about this plan that seeds the generator."""
+        """The part of the generator's seed that this plan determines."""
         return {
             "sites": {"name": self.sites.name, **self.sites.changed},
             "perturb": {"name": self.perturb.name, **self.perturb.changed},
@@ -258,7 +258,7 @@ def draw_faults(
 
 
 def number_format(name: str) -> NumberFormat:
-    """The number format of this name.
+    """The number format with this name.
 
     Raises
     ------
@@ -316,13 +316,13 @@ def fault_count(rate: float | None, population: Population) -> int:
 
 
 def _one_layer(population: Population, turn: int) -> Population:
-    """The layer whose turn it is."""
+    """The layer of this turn."""
     chosen = population.layers[turn % len(population.layers)]
     return population.only(lambda layer: layer is chosen)
 
 
 def _one_bit(perturb: AnyPerturbation, format: NumberFormat, turn: int) -> BitPerturbation:
-    """The perturbation of the bit whose turn it is, among those that it may strike."""
+    """The perturbation restricted to the bit of this turn."""
     if not isinstance(perturb, BitPerturbation) or perturb.count != 1:
         raise UserError(
             "strata=bit needs a perturbation that strikes single bits: "

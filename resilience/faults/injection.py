@@ -89,7 +89,7 @@ def injected(network: nn.Module, draw: Draw) -> Iterator[None]:
 
 
 def refuse_other_network(network: nn.Module, draw: Draw) -> None:
-    """Raise an error for a network that these faults do not fit.
+    """Raise an error if these faults do not fit a network.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def refuse_other_network(network: nn.Module, draw: Draw) -> None:
 
 @contextmanager
 def _struck_activations(network: nn.Module, draw: Draw) -> Iterator[None]:
-    """Hold what passes through the network in the draw's format, and strike it."""
+    """Round activations and inputs into the draw's format, and strike them."""
     passing = [layer for layer in draw.exposed if layer.part in TRANSIENT_PARTS]
     if not passing:
         yield

@@ -53,12 +53,12 @@ class Memory:
         self._rounded: set[str] = set()
 
     def format_of(self, name: str) -> NumberFormat:
-        """The format that a tensor is held in."""
+        """The format in which a tensor is held."""
         quantised = self.format.name == "int8"
         return FLOAT32 if quantised and name not in self._quantised else self.format
 
     def common_format(self, layers: Sequence[Layer]) -> NumberFormat:
-        """The one format that all of these layers are held in.
+        """The one format in which all of these layers are held.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class Memory:
         return encode(values_at(tensor, index), format, self.scale(name, index))
 
     def values(self, name: str, index: Tensor, codes: Tensor) -> Tensor:
-        """What codes at row-major indices stand for, float32, shape (elements,)."""
+        """The values of codes at row-major indices, float32, shape (elements,)."""
         return decode(codes, self.scale(name, index))
 
     @torch.no_grad()
@@ -120,7 +120,7 @@ class Memory:
         return decode(encode(tensor, format, scale), scale).to(tensor.dtype)
 
     def _scale(self, name: str) -> Tensor:
-        # Once, and from values that are not rounded yet: rounding may change the last bit.
+        # Only once, from the unrounded values: rounding may change the last bit of the scale.
         if name not in self._scales:
             self._scales[name] = int8_scale(self._tensors[name])
         return self._scales[name]
@@ -128,7 +128,7 @@ class Memory:
 
 @contextmanager
 def held(network: nn.Module, population: Population, format: NumberFormat) -> Iterator[Memory]:
-    """Have a network compute from memory in a format for the length of a block.
+    """Make a network compute from memory in a format for the length of a block.
 
     Afterwards every tensor is what it was, bit for bit.
 
@@ -152,7 +152,7 @@ def held(network: nn.Module, population: Population, format: NumberFormat) -> It
 
 
 def encode(values: Tensor, format: NumberFormat, scale: Tensor | None = None) -> Tensor:
-    """What memory holds of values, same shape: the nearest there is, ties to even.
+    """The codes that memory holds for values, same shape: the nearest ones, ties to even.
 
     int8 saturates at -127 and 127, as its range is symmetric.
 
@@ -204,7 +204,7 @@ def values_at(tensor: Tensor, index: Tensor) -> Tensor:
 
 
 def _refuse_other_width(name: str, tensor: Tensor, format: NumberFormat) -> None:
-    """Raise an error where a tensor's own type would lose what the format holds, or the reverse."""
+    """Raise an error if a tensor's own type is not the format's, unless it is float32."""
     if not tensor.is_floating_point():
         raise UserError(
             f"{name} holds {tensor.dtype}, and only floating-point tensors can be struck"

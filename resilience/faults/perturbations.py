@@ -41,7 +41,7 @@ AnyPerturbation = Perturbation | WholeTensorPerturbation | BitPerturbation
 
 
 class Strike:
-    """What a perturbation, of values or of bits, does to what memory holds."""
+    """Applies a perturbation, of values or of bits, to the contents of memory."""
 
     def __init__(self, perturb: AnyPerturbation) -> None:
         self._perturb: Any = perturb
@@ -106,16 +106,16 @@ class Constant:
 
     def __call__(self, values: Tensor, rng: np.random.Generator) -> Tensor:
         """The value, shape (elements,)."""
-        # NaNs have many bits, and those of YAML's are not those of the command line's.
+        # NaN has many bit patterns, and YAML's differs from the command line's.
         return torch.full_like(values, math.nan if math.isnan(self.value) else self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """Change the sign."""
+    """Invert the sign."""
 
     def __call__(self, values: Tensor, rng: np.random.Generator) -> Tensor:
-        """The values with the other sign, shape (elements,)."""
+        """The values with inverted sign, shape (elements,)."""
         return -values
 
 
@@ -153,7 +153,7 @@ class Gaussian:
 
     def __call__(self, values: Tensor, weight: Tensor, rng: np.random.Generator) -> Tensor:
         """The values and N(0, sd), shape (elements,)."""
-        # On the CPU: another device adds up in another order, and would give other faults.
+        # On the CPU: other devices sum in another order, which would change the faults.
         unit = float(weight.cpu().float().std(correction=0)) if self.relative else 1.0
         noise = rng.normal(0.0, self.sd * unit, len(values))
         return values + torch.from_numpy(noise).to(values.dtype)
@@ -161,7 +161,7 @@ class Gaussian:
 
 @dataclass(frozen=True, slots=True)
 class Random:
-    """Write values drawn evenly from an interval.
+    """Write values drawn uniformly from an interval.
 
     Attributes
     ----------

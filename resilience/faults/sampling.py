@@ -100,7 +100,7 @@ def _activations(
     rng: np.random.Generator,
     images: int | None,
 ) -> tuple[tuple[ActivationFaults, ...], dict[str, int]]:
-    """Faults in activations and inputs, and their number by layer as far as it is known."""
+    """Faults in activations and inputs, and their number by layer where it is known."""
     permanent = {layer: found for layer, found in drawn.items() if layer.part in TRANSIENT_PARTS}
     if not any(map(len, permanent.values())):
         return (), {}
@@ -201,7 +201,7 @@ def _rule(
 
 
 def _child(rng: np.random.Generator, *key: int) -> np.random.Generator:
-    """A generator of its own for this key, the same whatever was drawn from the parent."""
+    """An independent generator for this key, unaffected by draws from the parent."""
     root = rng.bit_generator.seed_seq
     assert isinstance(root, np.random.SeedSequence)
     seeds = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, *key))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation(Outcome):
-    """What faults did to a network: its figures with them, and the golden run's without.
+    """The outcome of faults in a network, with the figures of its golden run.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of a design: what is injected in each of its draws.
+    """One cell of a design: the faults that each of its draws injects.
 
     Attributes
     ----------
@@ -247,7 +247,7 @@ def _workload(
     exposing: Callable[[Population], Population] | None,
     model: str = "the network",
 ) -> Workload:
-    """A workload on a copy of a network, which computes as the caller has set torch up."""
+    """A workload on a copy of a network, with the caller's torch settings."""
     copied = copy.deepcopy(network).eval().requires_grad_(False)
     settings = replace(settings, batch_size=samples.batch_size, threads=torch.get_num_threads())
     origin = Origin(model, state_sha256(copied.state_dict()), kept=False)
@@ -265,7 +265,7 @@ def _classifying(logits: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def _torch_unchanged() -> Iterator[None]:
-    """Put torch's threads, flags and random state back at the end of a block."""
+    """Restore torch's threads, flags and random state at the end of a block."""
     threads = torch.get_num_threads()
     tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     try:

@@ -18,7 +18,7 @@ Batches = Sequence[tuple[Tensor]]
 
 
 class Samples(Protocol):
-    """Inputs of a network, and what they are labelled as."""
+    """Inputs of a network and their labels."""
 
     @property
     def labels(self) -> Tensor:
@@ -43,7 +43,7 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ImageSamples:
-    """Decoded images, normalised batch by batch as they are asked for."""
+    """Decoded images, normalised batch by batch on demand."""
 
     images: Images
     preprocessing: Preprocessing
@@ -75,7 +75,7 @@ class ImageSamples:
 
 
 class LoadedSamples:
-    """The batches of a loader, kept as they came.
+    """The batches of a loader, kept as they are.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class LoadedSamples:
 
     @cached_property
     def sha256(self) -> str:
-        """Of inputs and labels, whatever the batches."""
+        """Of inputs and labels, independent of the batches."""
         return state_sha256({"inputs": torch.cat(self._inputs), "labels": self.labels})
 
     @property

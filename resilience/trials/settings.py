@@ -63,7 +63,7 @@ class Settings:
         return {} if self.format == "float32" else {"format": self.format}
 
     def arithmetic(self) -> dict[str, str | bool]:
-        """The settings that numbers depend on, beside batch size and type of device."""
+        """The settings that determine numbers, beside batch size and type of device."""
         return {
             "precision": self.precision,
             "optimise": self.optimise,

@@ -35,7 +35,7 @@ class Factor(Protocol):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """What tells this choice from others."""
+        """The configuration that identifies it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def run_trial(trial: Trial, workload: Workload) -> tuple[Result, str]:
 
 
 def identity(trial: Trial, workload: Workload) -> dict[str, Any]:
-    """Everything that the numbers depend on; not threads, launcher, places or times."""
+    """Everything that determines the numbers; not threads, launcher, places or times."""
     return {
         "sampler": SAMPLER_VERSION,
         "factors": trial.factors(),

@@ -36,7 +36,7 @@ from resilience.trials.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a network comes from, as results and cached files record it.
+    """The origin of a network, as results and cached files record it.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Origin:
 
 
 class Workload:
-    """What trials run on.
+    """A network, its samples, its layers and its golden run.
 
     Attributes
     ----------
@@ -167,7 +167,7 @@ class Workload:
         return self._predict(samples, self._batched(samples))
 
     def identity(self) -> dict[str, Any]:
-        """Everything that outputs depend on, but faults and versions."""
+        """Everything that determines the outputs, but faults and versions."""
         exposed = sorted(layer.name for layer in self._exposed)
         return {
             "network": self.origin.network,
@@ -194,8 +194,8 @@ class Workload:
             raise RestorationError("the network's weights are not those that were loaded")
 
     def _kept_golden(self) -> Tensor:
-        """The golden run from the user's cache, where it is made once."""
-        # A network's code is in no hash: the first batch tells whether it still is the same one.
+        """The golden run from the user's cache, computed once."""
+        # No hash covers a network's code: the first batch tells whether it is still the same.
         first = self._predict(self.samples, [self._batches[0]])
 
         def make(path: Path) -> None:
@@ -239,7 +239,7 @@ class Workload:
 
     def _golden_prefix(self) -> GoldenPrefix | None:
         parts = {layer.part for layer in self._exposed}
-        # A compiled network has no parts, and faults in images change all of them.
+        # A compiled network can't be split, and faults in images change every part.
         if not self.settings.prefix_memory or self.settings.compile or "inputs" in parts:
             return None
         network = self.engine.network
@@ -248,7 +248,7 @@ class Workload:
         return GoldenPrefix(network, self._batches, self.settings.prefix_memory)
 
     def _set_up(self) -> None:
-        """Have torch compute as these settings say; those of another workload may differ."""
+        """Apply these settings to torch; those of another workload may differ."""
         torch.set_num_threads(self.threads)
         # float32 means float32: cuDNN would use fewer bits for convolutions by itself.
         torch.backends.cudnn.allow_tf32 = self.settings.precision == "tf32"

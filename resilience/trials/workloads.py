@@ -22,14 +22,14 @@ from resilience.trials.workload import Origin, Workload
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredTrial(Trial):
-    """A trial with everything that its workload is made from."""
+    """A trial with the specifications of its workload."""
 
     model: Model
     dataset: Dataset
 
 
 class Workloads:
-    """Workloads of the latest trials; the oldest goes when there are too many."""
+    """Workloads of the latest trials; the oldest is dropped when there are too many."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, Settings], Workload] = {}
@@ -76,7 +76,7 @@ class Workloads:
         return identity_digest(self.identity(trial))
 
     def identity(self, trial: ConfiguredTrial) -> dict[str, Any]:
-        """Everything that the numbers of a trial depend on."""
+        """Everything that determines the numbers of a trial."""
         return identity(trial, self.of(trial))
 
     def check_weights(self) -> None:

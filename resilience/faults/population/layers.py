@@ -55,7 +55,7 @@ class Layer:
             return self.name
         end = self.name.rpartition(".")[2].partition("#")[0]
         own = end in ("bias", "output", "running_mean", "running_var") or self.part == "biases"
-        # The only layer of a network that is one layer is called `weight`.
+        # A network that is a single layer calls it `weight`.
         return (self.name.rpartition(".")[0] or "weight") if own else self.name
 
 

@@ -116,14 +116,14 @@ def _one_of(option: str, value: str, choices: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Layerwise(Scope):
-    """Layers drawn evenly, with replacement, then distinct structures in each."""
+    """Layers drawn uniformly with replacement, then distinct structures in each."""
 
     def draw(
         self, population: Population, count: int, rng: np.random.Generator
     ) -> list[NDArray[np.int64]]:
         """Numbers of `count` distinct structures, sorted, one array for each layer.
 
-        What does not fit into a full layer is drawn again, evenly among the others.
+        What does not fit into a full layer is drawn again, uniformly among the others.
         """
         sizes = population.sizes
         counts = np.zeros_like(sizes)
@@ -139,7 +139,7 @@ class Layerwise(Scope):
 
 @dataclass(frozen=True, slots=True)
 class Paper(Layerwise):
-    """The publication's choice: convolution layers drawn evenly, then distinct weights in each."""
+    """The publication's choice: convolutions drawn uniformly, then distinct weights in each."""
 
     def population(self, population: Population) -> Population:
         """The convolutions (and normalisations, and the image), or those that are targeted.

@@ -87,7 +87,7 @@ def find_layers(network: nn.Module, example: Tensor) -> Population:
 
 @contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
-    """Put a network's modes, its buffers and torch's random state back at the end of a block."""
+    """Restore a network's modes and buffers, and torch's random state, at the end of a block."""
     modes = {module: module.training for module in network.modules()}
     buffers = [(buffer, buffer.detach().clone()) for buffer in network.buffers()]
     device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
@@ -187,7 +187,7 @@ class _Recorder(OutputTap):
         return super().__torch_function__(func, types, args, kwargs)
 
     def show(self, name: str, output: Tensor) -> None:
-        # Of one image; windows of an image may stand where images do.
+        # The shape of one image; some networks put windows of an image in the batch dimension.
         shape = output.shape[1:] if len(output) == 1 else output.shape
         self.outputs.append(Layer(name, self._kind, tuple(shape), "activations"))
 
@@ -208,7 +208,7 @@ class _Recorder(OutputTap):
 def _used_by(
     func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Iterator[tuple[Kind, Part, Tensor]]:
-    """The tensors that a call uses, of those that faults may strike."""
+    """The tensors used by a call that faults may strike."""
     found: list[tuple[Kind, Part, Any]] = []
     if func in _CONVOLUTIONS or func is F.linear:
         kind: Kind = "linear" if func is F.linear else "convolution"
@@ -225,7 +225,7 @@ def _used_by(
 
 
 def _weight_of_output(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
-    """The weight that names what a call gives."""
+    """The weight after which the output of a call is named."""
     if func in _CONVOLUTIONS or func is F.linear:
         return _given(args, kwargs, 1, "weight")
     if func is F.multi_head_attention_forward:
