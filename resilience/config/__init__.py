@@ -2,11 +2,4 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "build": ["build_trial"],
-        "overrides": ["compose_trial", "trial_overrides"],
-        "user_errors": ["ending_in_one_line", "one_line"],
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

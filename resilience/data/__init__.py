@@ -2,12 +2,4 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "images": ["Images", "load_images"],
-        "preprocessing": ["Inputs", "Preprocessing"],
-        "sources": ["Digits", "ImageNet", "image_folder", "imagenette"],
-        "spec": ["Dataset"],
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

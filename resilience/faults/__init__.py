@@ -2,13 +2,4 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "draw": ["Draw", "LayerFaults"],
-        "fault_file": ["read_faults"],
-        "injection": ["Patch", "RestorationError", "injected"],
-        "fault_plan": ["SamplingPlan", "draw_faults"],
-        "population": ["Layer", "Population", "find_layers"],
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,11 +2,4 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "comparison": ["Difference"],
-        "failed_trials": ["Failure", "find_failures"],
-        "record": ["DamagedResultError", "Result", "find_results", "read_result", "write_result"],
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,13 +2,4 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "experiment": ["Cell", "Evaluation", "evaluate", "run"],
-        "settings": ["Settings"],
-        "trial": ["Trial", "run_trial"],
-        "workload": ["Workload"],
-        "workloads": ["ConfiguredTrial", "Workloads"],
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

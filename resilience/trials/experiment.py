@@ -116,6 +116,17 @@ class Cell:
         As for `draw_faults`.
     strata
         `layer` or `bit`: draws are stratified, one layer or bit after the other.
+
+    Raises
+    ------
+    UserError
+        When it is run, if its fields do not go together.
+
+    Examples
+    --------
+    >>> import resilience as rs
+    >>> rs.Cell(perturb=rs.perturbations.Zero(), rate=1e-5).format
+    'float32'
     """
 
     perturb: AnyPerturbation

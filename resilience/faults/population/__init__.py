@@ -1,17 +1,5 @@
 """What faults may strike: the layers of a network, found by tracing it, and choices among them."""
 
-from resilience.faults.population.layers import PARTS, TRANSIENT_PARTS, Layer, Population
-from resilience.faults.population.sites import Layerwise, Paper, Sites, Uniform
-from resilience.faults.population.tracing import find_layers
+import lazy_loader
 
-__all__ = [
-    "PARTS",
-    "TRANSIENT_PARTS",
-    "Layer",
-    "Layerwise",
-    "Paper",
-    "Population",
-    "Sites",
-    "Uniform",
-    "find_layers",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

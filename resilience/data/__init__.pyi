@@ -1,0 +1,9 @@
+from .images import Images as Images
+from .images import load_images as load_images
+from .preprocessing import Inputs as Inputs
+from .preprocessing import Preprocessing as Preprocessing
+from .sources import Digits as Digits
+from .sources import ImageNet as ImageNet
+from .sources import image_folder as image_folder
+from .sources import imagenette as imagenette
+from .spec import Dataset as Dataset

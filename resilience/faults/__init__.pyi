@@ -1,0 +1,11 @@
+from .draw import Draw as Draw
+from .draw import LayerFaults as LayerFaults
+from .fault_file import read_faults as read_faults
+from .fault_plan import SamplingPlan as SamplingPlan
+from .fault_plan import draw_faults as draw_faults
+from .injection import Patch as Patch
+from .injection import RestorationError as RestorationError
+from .injection import injected as injected
+from .population import Layer as Layer
+from .population import Population as Population
+from .population import find_layers as find_layers

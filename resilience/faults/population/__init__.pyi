@@ -1,0 +1,9 @@
+from .layers import PARTS as PARTS
+from .layers import TRANSIENT_PARTS as TRANSIENT_PARTS
+from .layers import Layer as Layer
+from .layers import Population as Population
+from .sites import Layerwise as Layerwise
+from .sites import Paper as Paper
+from .sites import Sites as Sites
+from .sites import Uniform as Uniform
+from .tracing import find_layers as find_layers

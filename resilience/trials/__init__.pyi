@@ -1,0 +1,10 @@
+from .experiment import Cell as Cell
+from .experiment import Evaluation as Evaluation
+from .experiment import evaluate as evaluate
+from .experiment import run as run
+from .settings import Settings as Settings
+from .trial import Trial as Trial
+from .trial import run_trial as run_trial
+from .workload import Workload as Workload
+from .workloads import ConfiguredTrial as ConfiguredTrial
+from .workloads import Workloads as Workloads
