@@ -3,8 +3,6 @@
 from setuptools import find_packages, setup
 
 ELSEWHERE = {"resilience.conf": "conf", "hydra_plugins.resilience": "resilience/hydra_plugins"}
+FOUND = find_packages(include=["resilience", "resilience.*"], exclude=["resilience.hydra_plugins"])
 
-setup(
-    packages=[*find_packages(include=["resilience", "resilience.*"]), *ELSEWHERE],
-    package_dir=ELSEWHERE,
-)
+setup(packages=[*FOUND, *ELSEWHERE], package_dir=ELSEWHERE)
