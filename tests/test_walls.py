@@ -195,3 +195,14 @@ def test_importing_the_package_takes_less_than_50_ms() -> None:
 def test_every_public_name_is_there() -> None:
     for name in resilience.__all__:
         assert getattr(resilience, name) is not None
+
+
+@pytest.mark.parametrize("stub", sorted(PACKAGE.rglob("__init__.pyi")), ids=str)
+def test_no_room_hands_on_a_name_that_hides_a_module(stub: Path) -> None:
+    names = {
+        alias.asname
+        for node in ast.parse(stub.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }
+    assert not names & {path.stem for path in stub.parent.iterdir()}

@@ -47,7 +47,8 @@ def injected(network: nn.Module, draw: Draw) -> Iterator[None]:
     The network computes from memory in the draw's format, struck by all its faults: those in
     weights, biases and normalisations at once, those in activations and inputs as images pass
     through. However the block ends, everything is then what it was, bit for bit: tensors, modes,
-    hooks, flags and torch's random state.
+    hooks, flags and torch's random state. With faults in activations, attention is computed without
+    torch's fast path, which differs in the last digits.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Experiments from Python: one draw of faults judged, or many of them as a table."""
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from resilience.faults.perturbations import AnyPerturbation
 from resilience.faults.population import Population, Sites
 from resilience.metrics import Accuracy, Outcome, accuracy, judge
 from resilience.system.errors import UserError
+from resilience.system.hashing import canonical_json
 from resilience.system.tensors import state_sha256
 from resilience.trials.samples import LoadedSamples
 from resilience.trials.settings import Settings
@@ -116,6 +117,9 @@ class Cell:
         As for `draw_faults`.
     strata
         `layer` or `bit`: draws are stratified, one layer or bit after the other.
+    name
+        The table's name for the perturbation; None: that of its class. Cells that differ in
+        nothing else that the table shows need names of their own.
 
     Raises
     ------
@@ -135,6 +139,7 @@ class Cell:
     sites: Sites = EVERYWHERE
     format: str = "float32"
     strata: str | None = None
+    name: str | None = None
 
     def plan(self) -> SamplingPlan:
         """How the faults are drawn; a rate of 0 is a golden run."""
@@ -212,8 +217,7 @@ def run(
     from resilience.analysis.read import frame_of, read_results
 
     design = [_cell(cell) for cell in cells]
-    if not design:
-        raise UserError("there are no cells to run")
+    _refuse_twins(design)
     if draws < 1:
         raise UserError(f"draws must be at least 1, got {draws}")
     samples = LoadedSamples(loader)
@@ -234,9 +238,27 @@ def run(
                 trial = Trial(
                     Named(model), Named(dataset), plan, replica, seed, workloads[key].settings
                 )
-                results.append(run_trial(trial, workloads[key])[0])
+                result, _ = run_trial(trial, workloads[key])
+                label = {} if cell.name is None else {"perturb": cell.name}
+                results.append(replace(result, trial={**result.trial, **label}))
                 bar.update()
     return frame_of(read_results(results))
+
+
+def _refuse_twins(design: Sequence[Cell]) -> None:
+    """Raise an error for a design without cells, or with cells that its table can't tell apart."""
+    if not design:
+        raise UserError("there are no cells to run")
+    seen: dict[str, int] = {}
+    for number, cell in enumerate(design):
+        factors = cell.plan().factors() | ({} if cell.name is None else {"perturb": cell.name})
+        first = seen.setdefault(canonical_json(factors), number)
+        if first != number:
+            raise UserError(
+                f"cells {first} and {number} have the same sites, perturbation and number of "
+                "faults, so that their rows could not be told apart; give them names, such as "
+                f"name='{factors['perturb']} {cell.format}'"
+            )
 
 
 def _cell(given: Cell | Mapping[str, Any]) -> Cell:

@@ -1,7 +1,6 @@
 """A sweep from its first file to its report; resumed, in shards, with trials that fail."""
 
 import json
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -123,8 +122,7 @@ def test_shards_and_order_change_nothing(
     assert {str(p.relative_to(here)) for p in find_results(here)} == {
         str(p.relative_to(here.with_name("shards"))) for p in find_results(here.with_name("shards"))
     }
-    module = import_module("resilience.campaign.sweep")  # whose name is that of a function too
-    monkeypatch.setattr(module, "by_workload", lambda t: by_workload(t)[::-1])
+    monkeypatch.setattr("resilience.campaign.sweep.by_workload", lambda t: by_workload(t)[::-1])
     assert run_here([*sweep, "campaign=shuffled"], monkeypatch) == 0
     assert contents(here.with_name("shuffled")) == whole
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, get_args
 
 import pandas as pd
@@ -404,3 +404,17 @@ def test_a_design_that_makes_no_sense_is_refused(cells: list[Any], draws: int, s
     network = nn.Linear(4, 3)
     with nothing_changes(network), pytest.raises(rs.UserError, match=said):
         rs.run(network, [(INPUTS, LABELS)], cells, draws=draws)
+
+
+def test_cells_that_the_table_can_not_tell_apart_need_names() -> None:
+    network, loader = network_of(faulty_trial(settings=SETTINGS)), loader_of(faulty_trial())
+    flips = [
+        rs.Cell(perturb=rs.perturbations.BitFlip(bits=bits), count=1, format=format)
+        for bits, format in ((30, "float32"), ("sign", "float32"), ("sign", "int8"))
+    ]
+    with pytest.raises(rs.UserError, match=r"cells 0 and 1 .* give them names, such as name="):
+        rs.run(network, loader, flips, draws=2)
+    named = [replace(cell, name=f"flip {n}") for n, cell in enumerate(flips)]
+    table = rs.run(network, loader, named, draws=2)
+    counts = table.query("kind == 'trial'")["perturb"].value_counts()
+    assert counts.to_dict() == {"flip 0": 2, "flip 1": 2, "flip 2": 2}
