@@ -1,6 +1,7 @@
 """Building a trial from its configuration."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:  # torch takes seconds to import, and composing does not need 
     from resilience.faults.component import Component
     from resilience.faults.fault_plan import FaultPlan
     from resilience.trials.workloads import ConfiguredTrial
+
+SETTINGS = {each.name for each in fields(Settings)} - {"prefix_memory", "campaign"}
+"""Settings that options of the same names give."""
 
 _NOT_OF_TRIALS = (
     *("hydra", "analysis", "campaign", "shard", "cluster", "workers"),
@@ -140,13 +144,7 @@ def build_trial(config: DictConfig, campaign: Path | None = None) -> "Configured
         replica=config.replica,
         seed=config.seed,
         settings=Settings(
-            device=config.device,
-            precision=config.precision,
-            format=config.format,
-            optimise=config.optimise,
-            compile=config.compile,
-            batch_size=config.batch_size,
-            threads=config.threads,
+            **{name: config[name] for name in SETTINGS},
             prefix_memory=int(config.prefix_memory * 2**30),
             campaign=campaign,
         ),

@@ -360,7 +360,7 @@ def test_rows_of_a_run_are_the_figures_of_the_trials(cell: dict[str, Any]) -> No
 
 def test_a_run_of_many_cells_has_every_draw_once() -> None:
     network, loader = network_of(faulty_trial(settings=SETTINGS)), loader_of(faulty_trial())
-    cells = [rs.Cell(**cell) for cell in DESIGN]
+    cells = [rs.Cell(**cell, name=f"cell {number}") for number, cell in enumerate(DESIGN)]
     cells.append(rs.Cell(rs.perturbations.Zero(), count=5))
     with nothing_changes(network):
         table = rs.run(network, loader, cells, draws=4)
