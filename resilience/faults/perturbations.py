@@ -41,11 +41,17 @@ AnyPerturbation = Perturbation | WholeTensorPerturbation | BitPerturbation
 
 
 class Strike:
-    """Applies a perturbation, of values or of bits, to the contents of memory."""
+    """Applies a perturbation, of values or of bits, to the contents of memory.
+
+    Attributes
+    ----------
+    takes_weight
+        Whether the perturbation depends on the whole layer.
+    """
 
     def __init__(self, perturb: AnyPerturbation) -> None:
         self._perturb: Any = perturb
-        self._takes_weight = getattr(perturb, "takes_weight", False) is True
+        self.takes_weight = getattr(perturb, "takes_weight", False) is True
 
     def __call__(
         self,
@@ -64,7 +70,7 @@ class Strike:
         scale
             Of each code, in formats that have one.
         whole
-            All values of the layer.
+            All values of the layer; anything, where the perturbation does not depend on it.
 
         Raises
         ------
@@ -74,7 +80,7 @@ class Strike:
         if isinstance(self._perturb, BitPerturbation):
             return self._perturb.strike(codes, format, rng)
         values = decode(codes, scale).clone()
-        given = (values, whole, rng) if self._takes_weight else (values, rng)
+        given = (values, whole, rng) if self.takes_weight else (values, rng)
         new = torch.as_tensor(self._perturb(*given))
         if new.shape != codes.shape:
             raise UserError(

@@ -1,7 +1,7 @@
 """Sampling faults: distinct sites, and what is written there."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import torch
@@ -80,13 +80,10 @@ def _stored(
         by_layer[layer.name] = len(structures)
         index = torch.from_numpy(population.elements(layer, structures))
         before = memory.codes(layer.name, index)
-        after, bits = strike(
-            before,
-            memory.scale(layer.name, index),
-            memory.format_of(layer.name),
-            memory.tensor(layer.name),
-            rng,
-        )
+        scale, format = memory.scale(layer.name, index), memory.format_of(layer.name)
+        # Rounding a whole tensor takes long, and few perturbations ask for it.
+        whole = memory.tensor(layer.name) if strike.takes_weight else before
+        after, bits = strike(before, scale, format, whole, rng)
         stored.append(LayerFaults(layer.name, index, before, after, layer.part, bits))
     return tuple(stored), by_layer
 
@@ -142,7 +139,7 @@ def _of_image(
     among = population.only(lambda layer: layer.part in TRANSIENT_PARTS)
     count = sum(map(len, permanent.values()))
 
-    @lru_cache(maxsize=4096)
+    @cache
     def of_image(image: int) -> Mapping[Layer, Structures]:
         drawn = sites.draw(among, count, _child(rng, _SITES, image))
         return dict(zip(among.layers, drawn, strict=True))
