@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from resilience.data.spec import IMAGENET_MEAN, IMAGENET_STD, Dataset
+from resilience.data.spec import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATION, Dataset
 from resilience.networks.spec import Recipe
 from resilience.trials.settings import Settings
 
@@ -30,7 +30,7 @@ class PreprocessingConfig:
     crop: int = MISSING
     mean: list[float] = field(default_factory=lambda: list(IMAGENET_MEAN))
     std: list[float] = field(default_factory=lambda: list(IMAGENET_STD))
-    interpolation: str = "bilinear"
+    interpolation: str = INTERPOLATION
 
 
 @dataclass

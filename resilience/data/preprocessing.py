@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
-from resilience.data.spec import IMAGENET_MEAN, IMAGENET_STD
+from resilience.data.spec import IMAGENET_MEAN, IMAGENET_STD, INTERPOLATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Preprocessing:
     crop: int
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
-    interpolation: str = "bilinear"
+    interpolation: str = INTERPOLATION
 
     def __post_init__(self) -> None:
         # A configuration may give lists, which are not hashable.

@@ -8,6 +8,7 @@ from resilience.system.errors import UserError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+INTERPOLATION = "bilinear"
 
 Source = Any
 """What torchvision calls a dataset: images with class indices."""
